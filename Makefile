@@ -1,0 +1,52 @@
+# One verb for each need. `make test` is exactly what .ci/run runs.
+#
+#   SEEDS=…    how many seeds the simulation tries (soak)     SECONDS=…  how long (fuzz, soak)
+#   PREFIX=…   where to install                               DEEP=1     lint with clang-tidy too
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test build bench format lint install soak fuzz asan tsan
+
+JOBS    ?= $(shell nproc)
+PREFIX  ?= /usr/local
+SECONDS ?= 600
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' Makefile | column -t -s @
+
+setup:
+	@tools/setup.sh
+
+demo: build ## build rask and show what it does, in a minute
+	@tools/demo.sh
+
+build: setup ## the release build: build/rask
+	@tools/ci/build.sh release
+	@ln -sfn release/bin/rask build/rask
+
+test: ## everything that guards a change: tests, sanitizers, fuzz targets, lint
+	@tools/ci/test.sh
+
+asan: setup ## unit tests and simulation under the address and undefined-behaviour sanitizers
+	@tools/ci/sanitize.sh asan
+
+tsan: setup ## tests of the rooms with threads under the thread sanitizer
+	@tools/ci/sanitize.sh tsan
+
+fuzz: setup ## fuzz targets on the kept corpus, SECONDS in all
+	@tools/ci/fuzz.sh $(SECONDS)
+
+soak: build ## the simulation with many seeds
+	@tools/ci/soak.sh $(SECONDS)
+
+bench: build ## rask beside stock Dask, as ratios: build/bench/results.json
+	@tools/setup.sh --python
+	@build/venv/bin/python bench/run.py $(BENCH)
+
+format: setup ## formats every C++ file in place
+	@python3 tools/tidy.py --list-cpp | xargs -r clang-format-19 -i
+
+lint: setup ## rooms, purity, sizes, formatting; DEEP=1: clang-tidy on what you changed
+	@python3 tools/tidy.py
+	@if [ -n "$(DEEP)" ]; then tools/ci/clang_tidy.sh; fi
+
+install: build ## installs to PREFIX: binary, library, headers, CMake and pkg-config files
+	@cmake --install build/release --prefix $(PREFIX)

@@ -1,0 +1,37 @@
+# rask_public_headers(<source folder> <headers> <third party>)
+#
+# Everything that rask/rask.h includes, directly or not: the public headers, relative to the source
+# folder. <third party> gets the first folder of each include that is neither rask's nor the standard
+# library's; fmt is the only one that a consumer may need.
+cmake_policy(VERSION 3.25)  # An install script includes this too.
+
+function(rask_public_headers source headers_out third_party_out)
+  set(waiting rask/rask.h)
+  set(headers)
+  set(third_party)
+  while(waiting)
+    list(POP_FRONT waiting header)
+    if(header IN_LIST headers OR NOT EXISTS ${source}/${header})
+      continue()
+    endif()
+    list(APPEND headers ${header})
+    file(STRINGS ${source}/${header} lines REGEX "^#include")
+    foreach(line IN LISTS lines)
+      if(line MATCHES "^#include \"([^\"]+)\"")
+        list(APPEND waiting ${CMAKE_MATCH_1})
+      elseif(line MATCHES "^#include <([a-z0-9_-]+)/")
+        set(folder ${CMAKE_MATCH_1})
+        if(folder STREQUAL "sys")
+          continue()
+        endif()
+        if(NOT folder STREQUAL "fmt")
+          message(SEND_ERROR "${header} is public and includes <${folder}/…>: consumers would need it")
+        endif()
+        list(APPEND third_party ${folder})
+      endif()
+    endforeach()
+  endwhile()
+  list(REMOVE_DUPLICATES third_party)
+  set(${headers_out} ${headers} PARENT_SCOPE)
+  set(${third_party_out} ${third_party} PARENT_SCOPE)
+endfunction()

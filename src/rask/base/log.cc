@@ -1,0 +1,52 @@
+#include "rask/base/log.h"
+
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cctype>
+
+namespace rask::log {
+namespace {
+
+constexpr std::array<std::string_view, 5> kNames = {"DEBUG", "INFO", "WARNING", "ERROR",
+                                                    "CRITICAL"};
+std::atomic<Level> threshold{Level::info};
+
+spdlog::logger& sink() {
+  // Never destroyed: threads may log while the process ends.
+  static auto* const logger = [] {
+    auto* made = new spdlog::logger("rask", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    made->set_pattern("%Y-%m-%d %H:%M:%S,%e - %v");
+    made->set_level(spdlog::level::trace);
+    made->flush_on(spdlog::level::trace);
+    return made;
+  }();
+  return *logger;
+}
+
+}  // namespace
+
+void setup(Level level) { threshold.store(level, std::memory_order_relaxed); }
+
+Result<Level> parse_level(std::string_view name) {
+  for (std::size_t i = 0; i < kNames.size(); ++i) {
+    const bool same = std::ranges::equal(
+        name, kNames[i], [](char a, char b) { return std::toupper(a) == b; });
+    if (same) return static_cast<Level>(i);
+  }
+  return Error{
+      ErrorCode::invalid_argument,
+      fmt::format("'{}' is no log level; use debug, info, warning, error or critical", name)};
+}
+
+bool enabled(Level level) { return level >= threshold.load(std::memory_order_relaxed); }
+
+void write(Level level, std::string_view logger, std::string_view message) {
+  if (!enabled(level)) return;
+  sink().info("{} - {} - {}", logger, kNames[static_cast<std::size_t>(level)], message);
+}
+
+}  // namespace rask::log

@@ -1,0 +1,41 @@
+#pragma once
+// Logging for programs that run for months: one line a record, time, level, logger, message.
+#include <fmt/format.h>
+
+#include <string>
+#include <string_view>
+
+#include "rask/base/result.h"
+
+namespace rask::log {
+
+enum class Level { debug, info, warning, error, critical };
+
+// Writes to stderr from `level` on, in Dask's format:
+//   2026-01-31 12:00:00,123 - distributed.scheduler - INFO - text
+void setup(Level level);
+Result<Level> parse_level(std::string_view name);
+
+void write(Level level, std::string_view logger, std::string_view message);
+bool enabled(Level level);
+
+template <class... Args>
+void debug(std::string_view logger, fmt::format_string<Args...> format, Args&&... args) {
+  if (enabled(Level::debug))
+    write(Level::debug, logger, fmt::format(format, std::forward<Args>(args)...));
+}
+template <class... Args>
+void info(std::string_view logger, fmt::format_string<Args...> format, Args&&... args) {
+  if (enabled(Level::info))
+    write(Level::info, logger, fmt::format(format, std::forward<Args>(args)...));
+}
+template <class... Args>
+void warning(std::string_view logger, fmt::format_string<Args...> format, Args&&... args) {
+  write(Level::warning, logger, fmt::format(format, std::forward<Args>(args)...));
+}
+template <class... Args>
+void error(std::string_view logger, fmt::format_string<Args...> format, Args&&... args) {
+  write(Level::error, logger, fmt::format(format, std::forward<Args>(args)...));
+}
+
+}  // namespace rask::log

@@ -1,0 +1,43 @@
+#include "rask/client/keys.h"
+
+#include "rask/wire/message.h"
+
+namespace rask::internal {
+
+wire::Value value_of(const Key& key) {
+  if (key.is_text()) return std::string{key.text()};
+  auto parsed = wire::Message{wire::Frames{wire::Buffer::copy_of(key.msgpack())}}.parse();
+  return parsed.ok() ? std::move(parsed).value() : wire::Value{};
+}
+
+Key key_of(const wire::Value& value) {
+  return Key::from_msgpack(wire::encode(value).front().view());
+}
+
+wire::Value list_of(const std::vector<Key>& keys) {
+  wire::Value::Array list;
+  list.reserve(keys.size());
+  for (const Key& key : keys) list.push_back(value_of(key));
+  return list;
+}
+
+wire::Value list_of(const std::vector<std::string>& texts) {
+  return wire::Value::Array(texts.begin(), texts.end());
+}
+
+wire::Value list_or_nil(const std::vector<std::string>& texts) {
+  return texts.empty() ? wire::Value{} : list_of(texts);
+}
+
+std::string text_of(const wire::Value& value) {
+  const auto* text = value.get_if<std::string>();
+  return text != nullptr ? *text : key_of(value).str();
+}
+
+std::vector<std::string> texts_of(const wire::Value& list) {
+  std::vector<std::string> texts;
+  for (const wire::Value& item : list.as_array()) texts.push_back(text_of(item));
+  return texts;
+}
+
+}  // namespace rask::internal

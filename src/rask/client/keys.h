@@ -1,0 +1,21 @@
+#pragma once
+// Keys and lists in the trees of RPC requests and replies. Internal to this room.
+#include <map>
+#include <string>
+#include <vector>
+
+#include "rask/graph/key.h"
+#include "rask/wire/value.h"
+
+namespace rask::internal {
+
+wire::Value value_of(const Key& key);
+Key key_of(const wire::Value& value);
+wire::Value list_of(const std::vector<Key>& keys);
+wire::Value list_of(const std::vector<std::string>& texts);
+// nil for an empty list: what Dask's handlers take as "all".
+wire::Value list_or_nil(const std::vector<std::string>& texts);
+std::vector<std::string> texts_of(const wire::Value& list);  // Keys as people write them.
+std::string text_of(const wire::Value& value);
+
+}  // namespace rask::internal

@@ -1,0 +1,309 @@
+// What a Client asks of the cluster as a whole: one request to the scheduler each.
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "rask/client/client.h"
+#include "rask/client/core.h"
+#include "rask/client/keys.h"
+
+namespace rask {
+
+using internal::list_of;
+using internal::list_or_nil;
+using wire::Value;
+
+namespace {
+
+constexpr Seconds kPatience = 120;  // For answers that no work stands behind.
+
+Client::Lists lists_of(const Value& map) {
+  Client::Lists lists;
+  for (const auto& [name, list] : map.as_map())
+    lists[internal::text_of(name)] = internal::texts_of(list);
+  return lists;
+}
+
+// {"status": "error"} of one worker in the answers to a broadcast.
+void throw_if_failed(const std::string& worker, const Value& reply, const std::string& what) {
+  const std::string_view status = reply["status"].as_text();
+  if (status != "error" && status != "uncaught-error") return;
+  const auto* exception = reply["exception"].get_if<wire::Payload>();
+  TaskFailure failure{"Exception", std::string{reply["exception_text"].as_text()}, {}, {}};
+  if (exception != nullptr) failure = read_failure(*exception, {});
+  if (failure.traceback.empty()) failure.traceback = reply["traceback_text"].as_text();
+  throw TaskError{what, failure.type, failure.message, worker, failure.traceback};
+}
+
+}  // namespace
+
+// ---- On all workers -----------------------------------------------------------------------------
+
+std::map<std::string, wire::Payload> Client::run_payload(const wire::Payload& call,
+                                                         const std::vector<std::string>& workers) {
+  const Value message = Value::object({{"op", "run"},
+                                       {"function", call},
+                                       {"args", Value::Array{}},
+                                       {"kwargs", Value::Map{}},
+                                       {"wait", true}});
+  const Value replies = core_->call(Value::object({{"op", "broadcast"},
+                                                   {"msg", message},
+                                                   {"workers", list_or_nil(workers)},
+                                                   {"on_error", "raise"}}),
+                                    kForever);
+  std::map<std::string, wire::Payload> results;
+  for (const auto& [worker, reply] : replies.as_map()) {
+    const std::string address{worker.as_text()};
+    throw_if_failed(address, reply, "run");
+    const Value& result = reply["result"];
+    const auto* payload = result.get_if<wire::Payload>();
+    if (payload != nullptr) {
+      results.emplace(address, *payload);
+      continue;
+    }
+    wire::Payload plain;
+    plain.kind = wire::Payload::Kind::inlined;
+    plain.frames.push_back(wire::encode(result).front());
+    results.emplace(address, std::move(plain));
+  }
+  return results;
+}
+
+void Client::upload_file(const std::string& path, bool load) {
+  std::ifstream file{path, std::ios::binary};
+  std::stringstream content;
+  content << file.rdbuf();
+  if (!file) throw ClientError{"cannot read " + path};
+  const Value message =
+      Value::object({{"op", "upload_file"},
+                     {"filename", std::filesystem::path{path}.filename().string()},
+                     {"data", Value::Binary{std::move(content).str()}},
+                     {"load", load}});
+  const Value replies = core_->call(
+      Value::object({{"op", "broadcast"}, {"msg", message}, {"workers", nullptr}}), kForever);
+  for (const auto& [worker, reply] : replies.as_map())
+    throw_if_failed(std::string{worker.as_text()}, reply, "upload_file");
+}
+
+void Client::wait_for_workers(int n_workers, Seconds timeout) {
+  const internal::Deadline deadline{timeout};
+  for (;;) {
+    const SchedulerInfo info = scheduler_info();
+    int running = 0;
+    for (const WorkerSummary& worker : info.workers) running += worker.status == "running" ? 1 : 0;
+    if (running >= n_workers) return;
+    if (deadline.passed())
+      throw TimeoutError{"only " + std::to_string(running) + " of " + std::to_string(n_workers) +
+                         " workers arrived within the time"};
+    std::this_thread::sleep_for(std::chrono::milliseconds{20});
+  }
+}
+
+SchedulerInfo Client::scheduler_info() {
+  return parse_scheduler_info(
+      core_->call(Value::object({{"op", "identity"}, {"n_workers", -1}}), kPatience));
+}
+
+// ---- Questions ----------------------------------------------------------------------------------
+
+Client::Counts Client::nthreads(const std::vector<std::string>& workers) {
+  const Value reply =
+      core_->call(Value::object({{"op", "ncores"}, {"workers", list_or_nil(workers)}}), kPatience);
+  Counts counts;
+  for (const auto& [worker, threads] : reply.as_map())
+    counts[std::string{worker.as_text()}] = static_cast<int>(threads.as_int());
+  return counts;
+}
+
+Client::Lists Client::who_has_keys(const std::vector<Key>& keys) {
+  return lists_of(core_->call(
+      Value::object({{"op", "who_has"}, {"keys", keys.empty() ? Value{} : list_of(keys)}}),
+      kPatience));
+}
+
+Client::Lists Client::has_what(const std::vector<std::string>& workers) {
+  return lists_of(core_->call(
+      Value::object({{"op", "has_what"}, {"workers", list_or_nil(workers)}}), kPatience));
+}
+
+Client::Lists Client::processing(const std::vector<std::string>& workers) {
+  return lists_of(core_->call(
+      Value::object({{"op", "processing"}, {"workers", list_or_nil(workers)}}), kPatience));
+}
+
+std::map<std::string, std::int64_t> Client::nbytes(bool summary) {
+  const Value reply = core_->call(
+      Value::object({{"op", "nbytes"}, {"keys", nullptr}, {"summary", summary}}), kPatience);
+  std::map<std::string, std::int64_t> sizes;
+  for (const auto& [name, bytes] : reply.as_map()) sizes[internal::text_of(name)] = bytes.as_int();
+  return sizes;
+}
+
+Value Client::call_stack() {
+  return core_->call(Value::object({{"op", "call_stack"}, {"keys", nullptr}}), kPatience);
+}
+
+namespace {
+
+StoryLine story_line(std::string source, const Value& raw) {
+  StoryLine line;
+  line.source = std::move(source);
+  const Value::Array& fields = raw.as_array();
+  if (fields.size() >= 5) {
+    line.key = internal::text_of(fields[0]);
+    line.start = fields[1].as_text();
+    line.finish = fields[2].as_text();
+    line.stimulus_id = fields[fields.size() - 2].as_text();
+    line.time = fields.back().as_real();
+  }
+  line.raw = raw;
+  return line;
+}
+
+}  // namespace
+
+std::vector<StoryLine> Client::story(const std::vector<std::string>& keys_or_stimuli) {
+  const Value question =
+      Value::object({{"op", "get_story"}, {"keys_or_stimuli", list_of(keys_or_stimuli)}});
+  std::vector<StoryLine> lines;
+  for (const Value& line : core_->call(question, kPatience).as_array())
+    lines.push_back(story_line("scheduler", line));
+  const Value replies = core_->call(
+      Value::object({{"op", "broadcast"}, {"msg", question}, {"on_error", "ignore"}}), kPatience);
+  for (const auto& [worker, story] : replies.as_map())
+    for (const Value& line : story.as_array())
+      lines.push_back(story_line(std::string{worker.as_text()}, line));
+  return lines;
+}
+
+// ---- Moving data and workers --------------------------------------------------------------------
+
+std::vector<std::string> Client::retire_workers(const std::vector<std::string>& workers,
+                                                bool close_workers) {
+  const Value reply = core_->call(Value::object({{"op", "retire_workers"},
+                                                 {"workers", list_or_nil(workers)},
+                                                 {"close_workers", close_workers}}),
+                                  kForever);
+  std::vector<std::string> retired;
+  for (const auto& [address, worker] : reply.as_map()) retired.emplace_back(address.as_text());
+  return retired;
+}
+
+void Client::rebalance_keys(const std::vector<Key>& keys, const std::vector<std::string>& workers) {
+  const Value reply = core_->call(Value::object({{"op", "rebalance"},
+                                                 {"keys", keys.empty() ? Value{} : list_of(keys)},
+                                                 {"workers", list_or_nil(workers)}}),
+                                  kForever);
+  if (reply["status"].as_text() == "partial-fail")
+    throw ClientError{"could not rebalance keys: " + wire::to_string(reply["keys"])};
+}
+
+void Client::replicate_keys(const std::vector<Key>& keys, int n,
+                            const std::vector<std::string>& workers) {
+  core_->call(Value::object({{"op", "replicate"},
+                             {"keys", list_of(keys)},
+                             {"n", n == 0 ? Value{} : Value{n}},
+                             {"workers", list_or_nil(workers)}}),
+              kForever);
+}
+
+void Client::restart(Seconds timeout, bool wait_for_workers) {
+  core_->call(Value::object({{"op", "restart"},
+                             {"timeout", timeout},
+                             {"wait_for_workers", wait_for_workers},
+                             {"stimulus_id", "client-restart"}}),
+              timeout + 10);
+}
+
+// ---- Datasets -----------------------------------------------------------------------------------
+
+// Marks a place in the stream. A request that names it is answered when the scheduler has come
+// there: requests travel on connections of their own and would overtake what was submitted before.
+std::string Client::flush_stream() {
+  const std::string uid = core_->unique_key("flush").str();
+  core_->send(Value::object({{"op", "publish_flush_batched_send"}, {"uid", uid}}));
+  return uid;
+}
+
+void Client::publish_keys(const std::string& name, const std::vector<Key>& keys,
+                          bool override_existing) {
+  core_->call(Value::object({{"op", "publish_put"},
+                             {"names", Value::Array{name}},
+                             {"keys", Value::Array{list_of(keys)}},
+                             {"data", Value::Array{list_of(keys)}},
+                             {"override", override_existing},
+                             {"client", core_->id()},
+                             {"uid", flush_stream()}}),
+              kPatience);
+}
+
+std::vector<internal::FutureRef> Client::dataset_futures(const std::string& name) {
+  const Value reply =
+      core_->call(Value::object({{"op", "publish_get"}, {"names", Value::Array{name}}}), kPatience);
+  if (reply.as_array().empty() || reply.as_array().front().is_nil())
+    throw ClientError{"dataset '" + name + "' not found"};
+  const Value& dataset = reply.as_array().front();
+  std::vector<internal::FutureRef> futures;
+  for (const Value& key : dataset["keys"].as_array())
+    futures.push_back(core_->desire(internal::key_of(key)));
+  return futures;
+}
+
+std::vector<std::string> Client::list_datasets() {
+  return internal::texts_of(core_->call(Value::object({{"op", "publish_list"}}), kPatience));
+}
+
+void Client::unpublish_dataset(const std::string& name) {
+  core_->call(Value::object({{"op", "publish_delete"},
+                             {"names", Value::Array{name}},
+                             {"client", core_->id()},
+                             {"uid", flush_stream()}}),
+              kPatience);
+}
+
+// ---- Events, metadata ---------------------------------------------------------------------------
+
+void Client::log_event(const std::string& topic, const Value& content) {
+  core_->call(Value::object({{"op", "log_event"}, {"topic", topic}, {"msg", content}}), kPatience);
+}
+
+namespace {
+
+Event event_of(const Value& pair) {
+  const Value::Array& fields = pair.as_array();
+  return fields.size() == 2 ? Event{fields[0].as_real(), fields[1]} : Event{0, pair};
+}
+
+}  // namespace
+
+std::vector<Event> Client::get_events(const std::string& topic) {
+  const Value reply = core_->call(Value::object({{"op", "events"}, {"topic", topic}}), kPatience);
+  std::vector<Event> events;
+  for (const Value& pair : reply.as_array()) events.push_back(event_of(pair));
+  return events;
+}
+
+void Client::subscribe_topic(const std::string& topic, std::function<void(const Event&)> handler) {
+  core_->subscribe(
+      topic, [handler = std::move(handler)](const Value& event) { handler(event_of(event)); });
+}
+
+void Client::unsubscribe_topic(const std::string& topic) { core_->unsubscribe(topic); }
+
+void Client::set_metadata(const std::vector<std::string>& keys, const Value& value) {
+  core_->call(Value::object({{"op", "set_metadata"}, {"keys", list_of(keys)}, {"value", value}}),
+              kPatience);
+}
+
+Value Client::get_metadata(const std::vector<std::string>& keys) {
+  return get_metadata(keys, "__no_default__");
+}
+
+Value Client::get_metadata(const std::vector<std::string>& keys, const Value& fallback) {
+  return core_->call(
+      Value::object({{"op", "get_metadata"}, {"keys", list_of(keys)}, {"default", fallback}}),
+      kPatience);
+}
+
+}  // namespace rask

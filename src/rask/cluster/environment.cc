@@ -1,0 +1,102 @@
+#include "rask/cluster/environment.h"
+
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <iostream>
+
+extern char** environ;  // NOLINT: POSIX declares it nowhere.
+
+namespace rask::cluster {
+
+std::vector<std::string> environment() {
+  std::vector<std::string> variables;
+  for (char** entry = environ; *entry != nullptr; ++entry) variables.emplace_back(*entry);
+  return variables;
+}
+
+std::string program_path() { return std::filesystem::read_symlink("/proc/self/exe").string(); }
+
+Result<comm::Options> comm_options(const Config& config) {
+  comm::Options options;
+  RASK_TRY(options.connect_timeout, config.seconds("distributed.comm.timeouts.connect", 30));
+  RASK_TRY(options.tcp_timeout, config.seconds("distributed.comm.timeouts.tcp", 30));
+  const auto compression = config.text("distributed.comm.compression");
+  options.handshake.compress = compression && *compression != "False" && *compression != "false";
+  if (options.handshake.compress && *compression != "auto" && *compression != "True") {
+    if (!wire::parse_compression(*compression)) {
+      return Error{ErrorCode::invalid_argument,
+                   fmt::format("configuration distributed.comm.compression: '{}' is not known; use "
+                               "lz4, zstd, zlib, auto or false",
+                               *compression)};
+    }
+    options.handshake.compressions = {*compression};
+  }
+  RASK_TRY(options.handshake.dense, config.boolean("rask.comm.dense", true));
+  return options;
+}
+
+Result<scheduler_server::Options> scheduler_options(const Config& config) {
+  scheduler_server::Options options;
+  RASK_TRY(options.comm, comm_options(config));
+  auto& machine = options.machine;
+  if (config.text("distributed.scheduler.worker-saturation")) {
+    RASK_TRY(machine.worker_saturation,
+             config.number("distributed.scheduler.worker-saturation", 1.1));
+    if (*machine.worker_saturation <= 0 || std::isnan(*machine.worker_saturation)) {
+      return Error{ErrorCode::invalid_argument,
+                   "configuration distributed.scheduler.worker-saturation must be above 0; 'inf' "
+                   "turns queuing off"};
+    }
+  }
+  RASK_TRY(const auto failures, config.number("distributed.scheduler.allowed-failures", 3));
+  machine.allowed_failures = static_cast<int>(failures);
+  RASK_TRY(machine.work_stealing, config.boolean("distributed.scheduler.work-stealing", true));
+  RASK_TRY(machine.work_stealing_interval,
+           config.seconds("distributed.scheduler.work-stealing-interval", 0.1));
+  RASK_TRY(machine.worker_ttl, config.seconds("distributed.scheduler.worker-ttl", 300));
+  RASK_TRY(machine.idle_timeout, config.seconds("distributed.scheduler.idle-timeout", 0));
+  RASK_TRY(machine.no_workers_timeout,
+           config.seconds("distributed.scheduler.no-workers-timeout", 0));
+  RASK_TRY(machine.unknown_task_duration,
+           config.seconds("distributed.scheduler.unknown-task-duration", 0.5));
+  RASK_TRY(const auto bandwidth, config.bytes("distributed.scheduler.bandwidth", 100'000'000));
+  machine.bandwidth_bytes_per_s = static_cast<double>(bandwidth);
+  RASK_TRY(machine.validate, config.boolean("distributed.scheduler.validate", false));
+  RASK_TRY(const auto log_length,
+           config.number("distributed.admin.low-level-log-length", 1000));
+  machine.transition_log_length = static_cast<std::size_t>(log_length);
+  return options;
+}
+
+Result<worker_server::Options> worker_options(const Config& config) {
+  worker_server::Options options;
+  RASK_TRY(options.comm, comm_options(config));
+  RASK_TRY(const auto incoming, config.number("distributed.worker.connections.incoming", 10));
+  options.machine.transfer_incoming_count_limit = static_cast<int>(incoming);
+  RASK_TRY(const auto outgoing, config.number("distributed.worker.connections.outgoing", 50));
+  options.transfer_outgoing_count_limit = static_cast<int>(outgoing);
+  RASK_TRY(const auto message_bytes,
+           config.bytes("distributed.worker.transfer.message-bytes-limit", 50'000'000));
+  options.machine.transfer_message_bytes_limit = static_cast<std::int64_t>(message_bytes);
+  RASK_TRY(options.machine.validate, config.boolean("distributed.worker.validate", false));
+  return options;
+}
+
+log::Level log_level(const Config& config, std::string_view logger) {
+  for (const std::string& key : {fmt::format("logging.{}", logger), std::string{"logging.distributed"}}) {
+    const auto name = config.text(key);
+    if (!name) continue;
+    const auto level = log::parse_level(*name);
+    if (level.ok()) return level.value();
+  }
+  return log::Level::info;
+}
+
+int complain(std::string_view command, const Error& error) {
+  std::cerr << "rask " << command << ": " << error.message << '\n';
+  return 2;
+}
+
+}  // namespace rask::cluster

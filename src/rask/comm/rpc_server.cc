@@ -1,0 +1,110 @@
+#include "rask/comm/rpc_server.h"
+
+#include "rask/base/log.h"
+#include "rask/wire/pickle.h"
+
+namespace rask::comm {
+namespace {
+
+std::string_view python_type(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::invalid_argument:
+      return "ValueError";
+    case ErrorCode::peer_lost:
+      return "OSError";
+    case ErrorCode::timed_out:
+      return "TimeoutError";
+    default:
+      return "RuntimeError";
+  }
+}
+
+}  // namespace
+
+wire::Payload exception_payload(std::string_view builtin_type, std::string_view message) {
+  static const wire::Buffer header = [] {
+    wire::Writer writer;
+    writer.map(2);
+    writer.text("serializer");
+    writer.text("pickle");
+    writer.text("writeable");
+    writer.array(0);
+    return wire::Buffer::own(writer.take());
+  }();
+  return {.kind = wire::Payload::Kind::serialized,
+          .header = header,
+          .frames = {wire::Buffer::own(wire::write_exception(builtin_type, message))}};
+}
+
+wire::Value error_reply(std::string_view builtin_type, std::string_view message) {
+  return wire::Value::object({{"status", "uncaught-error"},
+                              {"exception", exception_payload(builtin_type, message)},
+                              {"traceback", nullptr},
+                              {"exception_text", message},
+                              {"traceback_text", ""}});
+}
+
+void Request::reply(const wire::Value& value) const {
+  if ((*fields_)["reply"].as_bool(true)) connection_->send(wire::encode(value));
+}
+
+void Request::reply_error(const Error& error) const {
+  reply(error_reply(python_type(error.code), error.message));
+}
+
+RpcServer::~RpcServer() { close(); }
+
+void RpcServer::on(std::string op, Handler handler) {
+  handlers_.insert_or_assign(std::move(op), std::move(handler));
+}
+
+void RpcServer::serve(ConnectionPtr connection) {
+  auto* const raw = connection.get();
+  connections_.emplace(raw, connection);
+  connection->start(
+      [this, raw](wire::Message&& message) {
+        const auto found = connections_.find(raw);
+        if (found != connections_.end())
+          on_message(ConnectionPtr{found->second}, std::move(message));
+      },
+      [this, raw](const Error&) { connections_.erase(raw); });
+}
+
+void RpcServer::hand_over(const ConnectionPtr& connection) { connections_.erase(connection.get()); }
+
+void RpcServer::close() {
+  for (auto& [raw, connection] : std::exchange(connections_, {})) {
+    connection->start(nullptr, nullptr);  // Its handlers refer to this server.
+    connection->close();
+  }
+}
+
+void RpcServer::on_message(const ConnectionPtr& connection, wire::Message&& message) {
+  auto tree = message.parse();
+  if (!tree.ok()) {
+    log::warning(logger_, "closing the connection of {}: {}", connection->peer().remote_address,
+                 tree.error().message);
+    connection->abort();
+    return;
+  }
+  const auto& fields = tree.value();
+  if (fields.get_if<std::string>() != nullptr) return;  // "OK" behind a get_data: nothing to do.
+  const auto op = fields["op"].as_text();
+  if (op == "close-stream") {
+    connection->close();
+    return;
+  }
+  const auto handler = handlers_.find(op);
+  const Request request{connection, std::move(tree).value()};
+  if (handler == handlers_.end()) {
+    log::warning(logger_, "unknown operation '{}' from {}", request["op"].as_text(),
+                 connection->peer().remote_address);
+    request.reply(error_reply("AttributeError", fmt::format("this server knows no operation '{}'",
+                                                            request["op"].as_text())));
+    return;
+  }
+  handler->second(request);
+  if (request["close"].as_bool(false)) connection->close();
+}
+
+}  // namespace rask::comm

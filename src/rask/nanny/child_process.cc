@@ -1,0 +1,130 @@
+#include "rask/nanny/child_process.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+#include <thread>
+
+extern char** environ;  // NOLINT: POSIX declares it nowhere.
+
+namespace rask::nanny {
+
+struct ChildProcess::State {
+  std::mutex mutex;
+  int pid = 0;
+  bool ended = false;
+  int fd = -1;  // Our end of the socket pair.
+  std::thread watcher;
+};
+
+namespace {
+
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+  std::vector<char*> out;
+  for (auto& text : texts) out.push_back(text.data());
+  out.push_back(nullptr);
+  return out;
+}
+
+Result<int> spawn(std::vector<std::string> command, const std::vector<std::string>& environment,
+                  int child_end) {
+  std::vector<std::string> variables{environment};
+  for (char** entry = environ; *entry != nullptr; ++entry) variables.emplace_back(*entry);
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_adddup2(&actions, child_end, kChildFd);
+  ::posix_spawn_file_actions_addclosefrom_np(&actions, kChildFd + 1);
+  // Ctrl-C on the terminal reaches the whole group; the child is to end when its parent says so.
+  posix_spawnattr_t attributes;
+  ::posix_spawnattr_init(&attributes);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+  ::posix_spawnattr_setpgroup(&attributes, 0);
+  sigset_t none;
+  sigemptyset(&none);
+  ::posix_spawnattr_setsigmask(&attributes, &none);
+  int pid = 0;
+  const int failed = ::posix_spawn(&pid, command[0].c_str(), &actions, &attributes,
+                                   pointers(command).data(), pointers(variables).data());
+  ::posix_spawnattr_destroy(&attributes);
+  ::posix_spawn_file_actions_destroy(&actions);
+  if (failed != 0) {
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("cannot start {}: {}", command[0], std::strerror(failed))};
+  }
+  return pid;
+}
+
+}  // namespace
+
+ChildProcess::ChildProcess(std::shared_ptr<State> state) : state_(std::move(state)) {}
+
+Result<std::unique_ptr<ChildProcess>> ChildProcess::start(
+    const std::vector<std::string>& command, const std::vector<std::string>& environment,
+    Callbacks callbacks) {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("cannot make a socket pair: {}", std::strerror(errno))};
+  }
+  const auto pid = spawn(command, environment, ends[1]);
+  ::close(ends[1]);
+  if (!pid.ok()) {
+    ::close(ends[0]);
+    return pid.error();
+  }
+  auto state = std::make_shared<State>();
+  state->pid = pid.value();
+  state->fd = ends[0];
+  state->watcher = std::thread{[state = state.get(), callbacks = std::move(callbacks)] {
+    char buffer[4096];
+    for (;;) {
+      const auto size = ::read(state->fd, buffer, sizeof buffer);
+      if (size > 0) callbacks.on_text(std::string{buffer, static_cast<std::size_t>(size)});
+      else if (size == 0 || errno != EINTR) break;
+    }
+    // Seen to have ended before it is reaped: its number cannot be another's while we may signal it.
+    siginfo_t info{};
+    while (::waitid(P_PID, static_cast<id_t>(state->pid), &info, WEXITED | WNOWAIT) != 0 &&
+           errno == EINTR) {
+    }
+    int status = 0;
+    {
+      const std::lock_guard lock{state->mutex};
+      state->ended = true;
+      ::waitpid(state->pid, &status, 0);
+    }
+    callbacks.on_exit(status);
+  }};
+  return std::unique_ptr<ChildProcess>{new ChildProcess{std::move(state)}};
+}
+
+ChildProcess::~ChildProcess() {
+  signal(SIGKILL);
+  state_->watcher.join();
+  ::close(state_->fd);
+}
+
+int ChildProcess::pid() const { return state_->pid; }
+
+void ChildProcess::signal(int number) {
+  const std::lock_guard lock{state_->mutex};
+  if (!state_->ended) ::kill(state_->pid, number);
+}
+
+std::string describe_exit(int wait_status) {
+  if (WIFSIGNALED(wait_status)) {
+    const int number = WTERMSIG(wait_status);
+    return fmt::format("was killed by signal {} ({})", number, ::strsignal(number));
+  }
+  return fmt::format("exited with code {}", WEXITSTATUS(wait_status));
+}
+
+}  // namespace rask::nanny

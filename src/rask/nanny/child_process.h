@@ -1,0 +1,46 @@
+#pragma once
+// One life of a child process, watched by a thread of its own (so that no SIGCHLD handler is taken
+// from the program that rask is part of).
+//
+// The child finds one end of a socket pair at file descriptor 3 (kChildFd): what it writes there is
+// given to `on_text`, and the end of it tells the child that its parent has gone, however it went.
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "rask/base/result.h"
+
+namespace rask::nanny {
+
+inline constexpr int kChildFd = 3;
+
+class ChildProcess {
+ public:
+  struct Callbacks {  // Called on the watching thread.
+    std::function<void(std::string text)> on_text;
+    std::function<void(int wait_status)> on_exit;  // Once, last.
+  };
+
+  // Starts `command` (argv[0] is the path) with `environment` ("NAME=value") added to ours.
+  //   errors   invalid_argument: cannot be started
+  static Result<std::unique_ptr<ChildProcess>> start(const std::vector<std::string>& command,
+                                                     const std::vector<std::string>& environment,
+                                                     Callbacks callbacks);
+  ~ChildProcess();  // Kills it when it lives, and waits for the watching thread.
+  ChildProcess(const ChildProcess&) = delete;
+  ChildProcess& operator=(const ChildProcess&) = delete;
+
+  int pid() const;
+  void signal(int number);  // Nothing when it has ended.
+
+ private:
+  struct State;
+  explicit ChildProcess(std::shared_ptr<State> state);
+  std::shared_ptr<State> state_;
+};
+
+// "was killed by signal 9 (Killed)", "exited with code 1".
+std::string describe_exit(int wait_status);
+
+}  // namespace rask::nanny

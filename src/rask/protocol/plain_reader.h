@@ -1,0 +1,116 @@
+#pragma once
+// Reads Dask's own form of a message: a map with "op" and the fields by name, in any order.
+#include <array>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "rask/protocol/annotations.h"
+#include "rask/protocol/describe.h"
+#include "rask/protocol/graph_codec.h"
+#include "rask/protocol/payloads.h"
+#include "rask/protocol/values.h"
+
+namespace rask::protocol {
+
+// The fields of one map: where each value stands. Nothing is copied.
+class FieldMap {
+ public:
+  // Walks over the map at `reader`. Values of keys that are no text are left aside.
+  explicit FieldMap(wire::Reader& reader);
+
+  // The bytes of the value; nullopt: no such field. Of two with one name the later counts, as in
+  // Python.
+  std::optional<std::string_view> find(std::string_view name) const;
+  // The "op", empty when it is missing or no text.
+  std::string_view op() const;
+
+  struct Field {
+    std::string_view name;
+    std::string_view value;
+  };
+  // Every field in the order of the wire.
+  template <class Visit>
+  void each(const Visit& visit) const {
+    for (std::size_t i = 0; i < few_count_; ++i) visit(few_[i]);
+    for (const auto& field : more_) visit(field);
+  }
+
+ private:
+  // No message of Dask has more; those of extensions might.
+  std::array<Field, 20> few_;
+  std::size_t few_count_ = 0;
+  std::vector<Field> more_;
+};
+
+class PlainReader {
+ public:
+  PlainReader(PayloadReader& payloads, AnnotationsPtr& last_annotations, const FieldMap& fields)
+      : payloads_(payloads), last_annotations_(last_annotations), fields_(fields) {}
+
+  // The first field that was missing or of the wrong type; nullptr: all is well.
+  const char* bad_field() const { return bad_field_; }
+  bool bad_is_missing() const { return bad_is_missing_; }
+
+  // None and a missing field leave the default.
+  template <class T>
+  void field(const char* name, T& value) {
+    const auto bytes = fields_.find(name);
+    if (!bytes) return;
+    wire::Reader reader{*bytes};
+    if (reader.nil()) return;
+    get(reader, value);
+    if (!reader.ok()) fail(name, false);
+  }
+  template <class T>
+  void required(const char* name, T& value) {
+    const auto bytes = fields_.find(name);
+    if (!bytes) return fail(name, true);
+    wire::Reader reader{*bytes};
+    get(reader, value);
+    if (!reader.ok()) fail(name, false);
+  }
+  void always(const char* name, Seconds& value) { field(name, value); }
+  template <class T>
+  void none_if_empty(const char* name, T& value) {
+    field(name, value);
+  }
+  void absent_if_empty(const char* name, Payload& value) { field(name, value); }
+  void absent_if_empty(const char* name, std::vector<Address>& value);
+  void map_if_empty(const char* name, Payload& value);
+  void constant(const char*, const char*) {}
+  void dense_only(const char*, Seconds&) {}
+  void stimulus(Stimulus& stimulus_id) { field("stimulus_id", stimulus_id); }
+  void topics(const char* name, std::vector<std::string>& topics);
+  void annotations(const char* name, AnnotationsPtr& annotations);
+  void dependencies(std::vector<Dependency>& dependencies);
+  void graph(UpdateGraph& graph);
+  void all_other_fields(Payload& fields);
+
+ private:
+  void fail(const char* name, bool is_missing);
+
+  void get(wire::Reader& reader, Key& key) { key = read_key(reader); }
+  void get(wire::Reader& reader, std::vector<Key>& keys) { read_keys(reader, keys); }
+  void get(wire::Reader& reader, std::string& text) { text = reader.text(); }
+  void get(wire::Reader& reader, std::int64_t& number) { number = reader.integer(); }
+  void get(wire::Reader& reader, double& number) { number = reader.real(); }
+  void get(wire::Reader& reader, bool& value) { value = reader.boolean(); }
+  void get(wire::Reader& reader, Payload& payload) { payload = payloads_.read(reader); }
+  void get(wire::Reader& reader, Priority& priority) { read_priority(reader, priority); }
+  void get(wire::Reader& reader, Resources& resources) { read_resources(reader, resources); }
+  void get(wire::Reader& reader, WorkerStatus& status);
+  void get(wire::Reader& reader, std::optional<Seconds>& seconds) { seconds = reader.real(); }
+  void get(wire::Reader& reader, std::vector<std::pair<Key, std::vector<Address>>>& who_has);
+  void get(wire::Reader& reader, std::vector<std::pair<Key, std::int64_t>>& nbytes);
+  void get(wire::Reader& reader, std::vector<StartStop>& startstops);
+  void get(wire::Reader& reader, StartStop& startstop);
+
+  PayloadReader& payloads_;
+  AnnotationsPtr& last_annotations_;  // Of the message before: often the same ones again.
+  const FieldMap& fields_;
+  const char* bad_field_ = nullptr;
+  bool bad_is_missing_ = false;
+};
+
+}  // namespace rask::protocol

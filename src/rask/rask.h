@@ -1,0 +1,18 @@
+#pragma once
+// All that a program needs to use rask:
+//
+//   #include <rask/rask.h>
+//
+//   int inc(int x) { return x + 1; }
+//
+//   int main(int argc, char** argv) {
+//     rask::init(argc, argv);
+//     rask::Client client{{.n_workers = 4}};
+//     std::cout << client.submit<inc>(10).result() << "\n";
+//   }
+
+#include "rask/client/as_completed.h"    // IWYU pragma: export
+#include "rask/client/client.h"          // IWYU pragma: export
+#include "rask/cluster/local_cluster.h"  // IWYU pragma: export
+#include "rask/graph/graph.h"            // IWYU pragma: export
+#include "rask/init.h"                   // IWYU pragma: export

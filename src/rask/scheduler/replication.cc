@@ -1,0 +1,237 @@
+// Copies of results: replicate, rebalance, and the moves that are under way.
+//
+// A worker that shall hold a value gets AcquireReplicas and says AddKeys when it has it. Only then
+// the copy that shall go is dropped, so that no value is ever without a holder.
+// source: distributed/scheduler.py, Scheduler.replicate, rebalance, _rebalance_find_msgs,
+// request_acquire_replicas, request_remove_replicas
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "rask/scheduler/state.h"
+
+namespace rask::scheduler {
+
+namespace {
+constexpr std::size_t kBranching = 2;  // New copies for each copy there is, in one round.
+constexpr Seconds kMoveTimeout = 30;
+constexpr double kHalfGap = 0.05;       // of memory.rebalance.*: sender-recipient-gap / 2
+constexpr double kSenderMin = 0.30;
+constexpr double kRecipientMax = 0.60;
+}  // namespace
+
+std::int64_t State::memory_of(const Worker& worker) const {
+  return std::max<std::int64_t>(worker.nbytes,
+                                static_cast<std::int64_t>(worker.metrics.memory_bytes));
+}
+
+void State::acquire_replicas(const ByWorker& acquire) {
+  for (const auto& [worker, ids] : acquire) {
+    protocol::AcquireReplicas message{{}, stimulus()};
+    for (const auto id : ids)
+      message.keys.push_back({tasks[id].key, addresses(tasks[id]), tasks[id].nbytes});
+    send(worker, std::move(message));
+  }
+}
+
+// The copies are gone from who_has at once; a worker that still needs one says AddKeys.
+void State::remove_replicas(const ByWorker& drop) {
+  for (const auto& [worker, ids] : drop) {
+    protocol::RemoveReplicas message{{}, stimulus()};
+    for (const auto id : ids) {
+      RASK_ASSERT(tasks[id].who_has.size() > 1);
+      remove_replica(id, worker);
+      message.keys.push_back(tasks[id].key);
+    }
+    send(worker, std::move(message));
+  }
+}
+
+bool State::moving(std::uint32_t id, std::uint32_t to) const {
+  return std::any_of(moves.begin(), moves.end(),
+                     [&](const Move& move) { return move.task == id && move.to == to; });
+}
+
+void State::forget_moves_of(std::uint32_t id) {
+  std::erase_if(moves, [&](const Move& move) { return move.task == id; });
+}
+
+void State::expire_moves() {
+  std::erase_if(moves, [&](const Move& move) { return move.since + kMoveTimeout < now; });
+}
+
+void State::replica_arrived(std::uint32_t worker, std::uint32_t id) {
+  const auto& task = tasks[id];
+  ByWorker drop;
+  std::erase_if(moves, [&](const Move& move) {
+    if (move.task != id || move.to != worker) return false;
+    // At most one copy goes for each that came.
+    if (drop.empty() && move.from != kNone && holds(task, move.from) && can_leave(task, move.from))
+      drop[move.from].push_back(id);
+    return true;
+  });
+  remove_replicas(drop);
+}
+
+// False while a task that runs or waits there needs the copy.
+bool State::can_leave(const Task& task, std::uint32_t worker) const {
+  if (task.who_has.size() < 2 || task.actor) return false;
+  if (task.waiters == 0) return true;
+  return std::none_of(task.dependents.begin(), task.dependents.end(), [&](const Edge& edge) {
+    return tasks[edge.task].processing_on == worker;
+  });
+}
+
+// ---- replicate ------------------------------------------------------------------------------------
+
+void State::replicate(std::span<const Key> asked, int copies, std::span<const WorkerId> among) {
+  std::vector<std::uint32_t> places;
+  for (const auto worker : among) places.push_back(static_cast<std::uint32_t>(worker));
+  if (places.empty()) places = running.ids();
+  std::sort(places.begin(), places.end());
+  places.erase(std::unique(places.begin(), places.end()), places.end());
+  std::erase_if(places, [&](std::uint32_t worker) { return !workers[worker]->running(); });
+  if (places.empty()) return;
+  const auto count =
+      copies <= 0 ? places.size() : std::min(places.size(), static_cast<std::size_t>(copies));
+  ByWorker drop;
+  for (const auto& key : asked) {
+    const auto id = find(key);
+    if (id == kNone || !tasks[id].has_data()) continue;
+    std::vector<std::uint32_t> holders;
+    for (const auto worker : places) {
+      if (holds(tasks[id], worker)) holders.push_back(worker);
+    }
+    std::stable_sort(holders.begin(), holders.end(), [&](std::uint32_t a, std::uint32_t b) {
+      return memory_of(*workers[a]) > memory_of(*workers[b]);
+    });
+    auto left = holders.size();
+    for (const auto worker : holders) {
+      if (left <= count || !can_leave(tasks[id], worker)) continue;
+      drop[worker].push_back(id);
+      --left;
+    }
+    goals.push_back({key, count, places});
+  }
+  remove_replicas(drop);
+  advance_goals();
+}
+
+void State::advance_goals() {
+  ByWorker acquire;
+  std::erase_if(goals, [&](const Goal& goal) { return !advance_goal(goal, acquire); });
+  acquire_replicas(acquire);
+}
+
+// False when the goal is reached, or nobody needs it any more.
+bool State::advance_goal(const Goal& goal, ByWorker& acquire) {
+  const auto id = find(goal.key);
+  if (id == kNone || !tasks[id].has_data()) return false;
+  std::vector<std::uint32_t> without;
+  std::size_t holders = 0;
+  std::size_t under_way = 0;
+  for (const auto worker : goal.workers) {
+    if (!workers[worker]->running()) continue;
+    if (holds(tasks[id], worker)) ++holders;
+    else if (moving(id, worker)) ++under_way;
+    else without.push_back(worker);
+  }
+  if (holders >= goal.copies || (without.empty() && under_way == 0)) return false;
+  std::stable_sort(without.begin(), without.end(), [&](std::uint32_t a, std::uint32_t b) {
+    return memory_of(*workers[a]) < memory_of(*workers[b]);
+  });
+  const auto missing = goal.copies - std::min(goal.copies, holders + under_way);
+  const auto at_once = kBranching * tasks[id].who_has.size();
+  const auto count = std::min({missing, without.size(), at_once - std::min(at_once, under_way)});
+  for (std::size_t i = 0; i < count; ++i) {
+    moves.push_back({id, without[i], kNone, now});
+    acquire[without[i]].push_back(id);
+  }
+  return true;
+}
+
+// ---- rebalance ------------------------------------------------------------------------------------
+
+namespace {
+
+struct Side {  // One worker that has too much, or too little.
+  std::uint32_t worker;
+  std::int64_t most;    // bytes to send or receive until the mean
+  std::int64_t enough;  // bytes after which it is near enough to the mean
+  std::vector<std::uint32_t> tasks;
+  std::size_t next = 0;
+};
+
+// The one farthest from the mean; of equals the one that joined first.
+std::size_t farthest(const std::vector<Side>& sides) {
+  std::size_t best = 0;
+  for (std::size_t i = 1; i < sides.size(); ++i) {
+    if (sides[i].most > sides[best].most) best = i;
+  }
+  return best;
+}
+
+}  // namespace
+
+void State::rebalance(std::span<const Key> asked, std::span<const WorkerId> among) {
+  std::vector<std::uint32_t> places;
+  for (const auto worker : among) places.push_back(static_cast<std::uint32_t>(worker));
+  if (places.empty()) places = live_workers.ids();
+  std::erase_if(places, [&](std::uint32_t worker) { return !workers[worker]->alive; });
+  if (places.empty()) return;
+  if (marks.size() < tasks.end()) marks.resize(tasks.end());
+  ++mark;
+  for (const auto& key : asked) {
+    if (const auto id = find(key); id != kNone) marks[id] = mark;
+  }
+  std::int64_t mean = 0;
+  for (const auto worker : places) mean += memory_of(*workers[worker]);
+  mean /= static_cast<std::int64_t>(places.size());
+  std::vector<Side> senders;
+  std::vector<Side> recipients;
+  for (const auto number : places) {
+    const auto& worker = *workers[number];
+    const auto memory = memory_of(worker);
+    const auto limit = static_cast<double>(worker.info.memory_limit_bytes);
+    const auto half_gap = static_cast<std::int64_t>(kHalfGap * limit);
+    if (!worker.has_what.empty() && memory >= mean + half_gap && memory > mean &&
+        static_cast<double>(memory) >= kSenderMin * limit) {
+      senders.push_back({number, memory - mean, memory - mean - half_gap, worker.has_what.ids()});
+    } else if (worker.running() && memory < mean - half_gap &&
+               (limit == 0 || static_cast<double>(memory) < kRecipientMax * limit)) {
+      recipients.push_back({number, mean - memory, mean - memory - half_gap, {}});
+    }
+  }
+  const bool all = asked.empty();
+  ByWorker acquire;
+  while (!senders.empty() && !recipients.empty()) {
+    const auto from = farthest(senders);
+    auto& sender = senders[from];
+    if (sender.next == sender.tasks.size() || sender.enough < 0 || sender.most <= 0) {
+      senders.erase(senders.begin() + static_cast<std::ptrdiff_t>(from));
+      continue;
+    }
+    const auto id = sender.tasks[sender.next++];
+    const auto& task = tasks[id];
+    const auto nbytes = task.get_nbytes();
+    if ((!all && marks[id] != mark) || nbytes > sender.most || task.actor) continue;
+    auto to = recipients.end();
+    for (auto at = recipients.begin(); at != recipients.end(); ++at) {
+      if (nbytes > at->most || holds(task, at->worker) || moving(id, at->worker)) continue;
+      if (to == recipients.end() || at->most > to->most) to = at;
+    }
+    if (to == recipients.end()) continue;
+    moves.push_back({id, to->worker, sender.worker, now});
+    acquire[to->worker].push_back(id);
+    sender.most -= nbytes;
+    sender.enough -= nbytes;
+    to->most -= nbytes;
+    to->enough -= nbytes;
+    if (to->enough <= 0) recipients.erase(to);
+    if (sender.enough <= 0) senders.erase(senders.begin() + static_cast<std::ptrdiff_t>(from));
+  }
+  acquire_replicas(acquire);
+}
+
+}  // namespace rask::scheduler

@@ -1,0 +1,136 @@
+// How much work a worker holds, and who gets the next task of the queue.
+//
+// Dask's rule counts tasks: worker-saturation times threads. It bounds the results that pile up on
+// workers, but makes a task of microseconds wait for a round trip. Without the option set, rask
+// keeps a few milliseconds of expected work at a worker when tasks are known to be short and small.
+// source: distributed/scheduler.py, check_idle_saturated, is_unoccupied, _task_slots_available,
+// stimulus_queue_slots_maybe_opened
+#include <algorithm>
+#include <cmath>
+
+#include "rask/scheduler/state.h"
+
+namespace rask::scheduler {
+
+namespace {
+constexpr double kDefaultSaturation = 1.1;
+constexpr Seconds kExpectedWork = 0.005;         // for each thread
+constexpr std::int64_t kTinyTasksMax = 2000;     // for each thread
+constexpr double kTinyNbytesMax = 64 * 1024;
+constexpr std::int64_t kStickyTasks = 16;        // for each thread: at most this many in a row
+constexpr Seconds kStickyWork = 0.0005;          // and no more expected work than this
+}  // namespace
+
+bool State::queuing() const {
+  return !options.worker_saturation || !std::isinf(*options.worker_saturation);
+}
+
+std::int64_t State::slots_available(const Worker& worker) const {
+  const auto saturation = options.worker_saturation.value_or(kDefaultSaturation);
+  const auto slots = std::max(1.0, std::ceil(saturation * worker.info.nthreads));
+  return static_cast<std::int64_t>(slots) -
+         (std::int64_t{worker.processing.size()} - worker.long_running);
+}
+
+bool State::is_tiny(const Prefix& prefix) const {
+  return !options.worker_saturation && prefix.duration_average >= 0 &&
+         prefix.duration_average < kExpectedWork && prefix.nbytes_average <= kTinyNbytesMax;
+}
+
+bool State::has_room_for_tiny(const Worker& worker) const {
+  if (options.worker_saturation) return false;
+  const auto nthreads = worker.info.nthreads;
+  const auto processing = std::int64_t{worker.processing.size()} - worker.long_running;
+  return processing < kTinyTasksMax * nthreads && occupancy(worker) < kExpectedWork * nthreads;
+}
+
+bool State::is_unoccupied(const Worker& worker, Seconds occupancy, std::int64_t processing) const {
+  const auto nthreads = worker.info.nthreads;
+  return processing < nthreads ||
+         occupancy < nthreads * (total_occupancy() / static_cast<double>(total_nthreads)) / 2;
+}
+
+void State::check_idle_saturated(std::uint32_t worker) {
+  if (workers[worker]->alive) check_idle_saturated(worker, occupancy(*workers[worker]));
+}
+
+void State::check_idle_saturated(std::uint32_t number, Seconds occupied) {
+  auto& worker = *workers[number];
+  if (total_nthreads == 0 || !worker.alive) return;
+  const auto update = [number](bool& flag, SortedIds& set, bool value) {
+    if (flag == value) return;
+    flag = value;
+    value ? set.insert(number) : set.erase(number);
+  };
+  const auto processing = std::int64_t{worker.processing.size()};
+  const auto nthreads = std::int64_t{worker.info.nthreads};
+  bool is_saturated = false;
+  const bool is_idle = worker.running() && is_unoccupied(worker, occupied, processing);
+  if (worker.running() && !is_idle && processing > nthreads) {
+    const auto pending = occupied * static_cast<double>(processing - nthreads) /
+                         static_cast<double>(processing * nthreads);
+    is_saturated = pending > 0.4 &&
+                   pending > 1.9 * (total_occupancy() / static_cast<double>(total_nthreads));
+  }
+  update(worker.idle, idle, is_idle);
+  update(worker.saturated, saturated, is_saturated);
+  update(worker.open, open,
+         worker.running() && queuing() &&
+             (slots_available(worker) > 0 || has_room_for_tiny(worker)));
+}
+
+// The least busy worker with room, or kNone. Tiny tasks go to one worker a few at a time: looking at
+// all workers for each would cost more than the task.
+std::uint32_t State::decide_worker_rootish_queuing_enabled(const Task& task) {
+  const auto& of = prefix(task);
+  const bool tiny = is_tiny(of);
+  const auto has_room = [&](const Worker& worker) {
+    return worker.open && (slots_available(worker) > 0 || tiny);
+  };
+  if (tiny && sticky_left > 0 && sticky_worker != kNone && has_room(*workers[sticky_worker])) {
+    --sticky_left;
+    return sticky_worker;
+  }
+  auto best = kNone;
+  for (const auto number : open) {
+    ++work_count;
+    if (!has_room(*workers[number])) continue;
+    if (best == kNone) {
+      best = number;
+      continue;
+    }
+    const auto load = [&](std::uint32_t a, std::uint32_t b) {
+      return std::uint64_t{workers[a]->processing.size()} *
+             static_cast<std::uint64_t>(workers[b]->info.nthreads);
+    };
+    if (load(number, best) < load(best, number)) best = number;
+  }
+  sticky_worker = kNone;
+  if (!tiny || best == kNone) return best;
+  const auto by_work = kStickyWork / std::max(of.duration_average, 1e-9);
+  const auto in_a_row = std::min(static_cast<double>(kStickyTasks), by_work);
+  sticky_worker = best;
+  sticky_left = static_cast<std::int64_t>(in_a_row * workers[best]->info.nthreads) - 1;
+  return best;
+}
+
+bool State::queued_is_live(const TaskQueue::Entry& entry) const {
+  const auto& task = tasks[entry.task];
+  return task.state == TaskState::queued && task.priority == entry.priority;
+}
+
+void State::fill_queue_slots() {
+  if (queue.empty()) return;
+  const auto live = [this](const TaskQueue::Entry& entry) { return queued_is_live(entry); };
+  while (!open.empty()) {
+    const auto id = queue.peek(live);
+    if (id == kNone) break;
+    transition(id, TaskState::processing);
+    if (tasks[id].state == TaskState::queued) break;  // No worker has room for it.
+    queue.drop_first();
+    drain();
+  }
+  queue.trim(live);
+}
+
+}  // namespace rask::scheduler

@@ -1,0 +1,45 @@
+#pragma once
+// The last transitions, in a ring of small records; texts are made only when somebody asks.
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "rask/scheduler/scheduler.h"
+
+namespace rask::scheduler {
+
+class StoryLog {
+ public:
+  explicit StoryLog(std::size_t length) : length_(length) {}
+
+  // A number for a stimulus whose text comes later. Each stimulus logged has at least one line, so
+  // a ring of the same length always still has the text.
+  std::uint64_t open_stimulus();
+  void set_stimulus(std::uint64_t number, std::string&& text);
+
+  void add(Key&& key, TaskState start, TaskState finish, std::uint64_t stimulus, Seconds now);
+  std::vector<Scheduler::StoryLine> find(std::span<const Key> keys,
+                                         std::span<const std::string> stimuli) const;
+  std::size_t size() const { return lines_.size(); }
+
+ private:
+  struct Line {
+    Key key;
+    Seconds time;
+    std::uint64_t start : 4;
+    std::uint64_t finish : 4;
+    std::uint64_t stimulus : 56;
+  };
+  const std::string& text(std::uint64_t stimulus) const {
+    return stimuli_[stimulus % length_];
+  }
+
+  std::size_t length_;
+  std::vector<Line> lines_;
+  std::size_t next_ = 0;  // Where the next line goes once the ring is full.
+  std::vector<std::string> stimuli_;
+  std::uint64_t stimulus_count_ = 0;
+};
+
+}  // namespace rask::scheduler

@@ -1,0 +1,158 @@
+#pragma once
+// What the files of this room share: the state of a running scheduler server.
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "rask/comm/rpc_server.h"
+#include "rask/protocol/codec.h"
+#include "rask/scheduler_server/server.h"
+
+namespace rask::scheduler_server {
+
+using comm::Request;
+using wire::Value;
+
+// One client's or worker's long-lived stream.
+struct Session {
+  comm::ConnectionPtr connection;
+  protocol::Batch batch;
+  bool dirty = false;         // Has something to flush at the end of the turn.
+  bool close_after = false;   // Flush, then close.
+  std::string name = {};      // Of a client; a worker's address.
+  Value info = {};            // What it registered with.
+  Value metrics = {};         // Of a worker: from the last heartbeat.
+};
+
+struct Topic {
+  std::deque<std::pair<Seconds, Value>> events;
+  std::set<std::string> subscribers;  // Client names.
+};
+
+struct Dataset {
+  Value name;
+  Value data;
+  std::vector<Key> keys;
+  ClientId holder{};
+};
+
+Key key_of(const Value& value);
+std::vector<Key> keys_of(const Value& list);
+Value value_of(const Key& key);
+Value list_of(const std::vector<Key>& keys);
+Value list_of(const std::vector<std::string>& texts);
+Seconds heartbeat_interval(std::size_t workers);
+
+struct SchedulerServer::Impl {
+  Impl(comm::EventLoop& event_loop, Options given);
+
+  // ---- life cycle (server.cc)
+  Result<Ok> start();
+  Result<Ok> write_scheduler_file() const;
+  void close(const std::string& reason);
+  void finish(const std::string& reason);
+  void arm_timer();
+  void tick();
+  void add_handlers();
+  std::string contact_address() const;
+
+  // ---- streams (streams.cc)
+  void add_stream_handlers();
+  void register_client(const Request& request);
+  void register_worker(const Request& request);
+  void heartbeat_worker(const Request& request);
+  void unregister(const Request& request);
+  void register_nanny(const Request& request);
+  void on_client_message(ClientId client, const wire::Message& message);
+  void on_worker_message(WorkerId worker, const wire::Message& message);
+  void handle_client(ClientId client, protocol::FromClient&& message, Seconds now);
+  void handle_worker(WorkerId worker, protocol::FromWorker&& message, Seconds now);
+  void client_gone(ClientId client);
+  void worker_gone(WorkerId worker, const std::string& why);
+  void drop_worker(WorkerId worker);
+  void apply(scheduler::Effects& effects);
+  void mark_dirty(Session& session);
+  void flush();
+  void relieve(Session& session);
+  Session* session_of(ClientId client);
+  Session* session_of(WorkerId worker);
+
+  // ---- RPC (rpc_*.cc)
+  void add_info_handlers();
+  void add_data_handlers();
+  void add_cluster_handlers();
+  Value identity() const;
+  Value worker_identity(WorkerId worker) const;
+  void gather(const Request& request);
+  void scatter(const Request& request);
+  void try_scatter(const Request& request, Seconds deadline);
+  void broadcast(const Request& request);
+  void proxy(const Request& request);
+  void retire_workers(const Request& request);
+  void restart_workers(const Request& request, std::vector<WorkerId> which);
+  void wait_for_restart(const Request& request, std::set<std::string> names, std::size_t count,
+                        Seconds deadline);
+  std::vector<WorkerId> workers_named(const Value& list) const;  // nil: all
+  std::optional<ClientId> client_named(std::string_view name) const;
+  void call(const std::string& address, const Value& message, Seconds timeout,
+            std::function<void(Result<Value>)> done);
+
+  // ---- topics, datasets, metadata (topics.cc)
+  void add_topic_handlers();
+  void log_event(const std::string& topic, Value event);
+  void subscribe(const std::string& topic, ClientId client);
+  void unsubscribe(const std::string& topic, ClientId client);
+  void add_dataset_handlers();
+  void after_flush(const Value& uid, std::function<void()> then);
+  void on_flush(std::string_view uid);
+  void publish(const Request& request);
+  void put_dataset(const Value& name, std::vector<Key> keys, Value data);
+  void drop_dataset(const Value& name);
+
+  // Runs `change(now, effects)` on the machine and carries out what comes of it.
+  template <class Change>
+  auto with_machine(Change&& change) {
+    scheduler::Effects effects;
+    if constexpr (std::is_void_v<decltype(change(Seconds{}, effects))>) {
+      change(loop.now(), effects);
+      apply(effects);
+    } else {
+      auto result = change(loop.now(), effects);
+      apply(effects);
+      return result;
+    }
+  }
+
+  comm::EventLoop& loop;
+  Options options;
+  scheduler::Scheduler machine;
+  comm::RpcServer server;
+  comm::RpcPool rpc;
+  std::vector<std::unique_ptr<comm::Listener>> listeners;
+  std::string server_id;
+  Seconds started = 0;
+  bool closing = false;
+  bool closed = false;
+  std::function<void(const std::string&)> closed_callback;
+
+  std::unordered_map<std::uint32_t, Session> clients;  // By ClientId.
+  std::unordered_map<std::uint32_t, Session> workers;  // By WorkerId.
+  std::vector<std::uint32_t> dirty_clients;
+  std::vector<std::uint32_t> dirty_workers;
+  bool flush_planned = false;
+  std::optional<comm::TimerId> timer;
+
+  std::map<std::uint64_t, std::function<void(const std::vector<std::string>&)>> retirements;
+  std::map<std::string, Topic, std::less<>> topics;
+  std::map<Key, Dataset> datasets;
+  std::set<std::string> flushed;
+  std::map<std::string, std::function<void()>> waiting_for_flush;
+  Value metadata;
+};
+
+}  // namespace rask::scheduler_server

@@ -1,0 +1,303 @@
+// Operations that move data or messages between this scheduler and the workers.
+#include <fmt/format.h>
+
+#include "rask/base/log.h"
+#include "rask/scheduler_server/impl_internal.h"
+
+namespace rask::scheduler_server {
+
+using scheduler::Effects;
+
+constexpr std::string_view kLogger = "distributed.scheduler";
+constexpr Seconds kBusyPause = 0.05;
+
+void SchedulerServer::Impl::call(const std::string& address, const Value& message, Seconds timeout,
+                                 std::function<void(Result<Value>)> done) {
+  rpc.call(address, wire::encode(message), timeout,
+           [done = std::move(done)](Result<wire::Message> reply) {
+             done(reply.ok() ? comm::reply_value(reply.value()) : Result<Value>{reply.error()});
+           });
+}
+
+// ---- gather -------------------------------------------------------------------------------------
+
+namespace {
+
+// One gather request: asks the holders of each key, again and elsewhere as long as somebody has it.
+struct Gathering : std::enable_shared_from_this<Gathering> {
+  SchedulerServer::Impl& impl;
+  Request request;
+  std::vector<Key> missing;
+  Value::Map data;
+  std::vector<Key> failed;
+  std::set<std::string> gone;  // Workers that did not answer.
+  std::size_t open = 0;
+
+  Gathering(SchedulerServer::Impl& of, Request from) : impl(of), request(std::move(from)) {}
+
+  void round() {
+    std::map<std::string, std::vector<Key>> by_worker;
+    for (Key& key : std::exchange(missing, {})) {
+      const auto task = impl.machine.task(key);
+      std::string holder;
+      for (const auto& address : task ? task->who_has : std::vector<std::string>{}) {
+        // The one asked for least so far: spreads the work over the holders.
+        if (gone.contains(address)) continue;
+        if (holder.empty() || by_worker[address].size() < by_worker[holder].size()) holder = address;
+      }
+      if (holder.empty()) failed.push_back(std::move(key));
+      else by_worker[holder].push_back(std::move(key));
+    }
+    std::erase_if(by_worker, [](const auto& entry) { return entry.second.empty(); });
+    if (by_worker.empty()) return finish();
+    open = by_worker.size();
+    for (auto& [address, keys] : by_worker) ask(address, std::move(keys));
+  }
+
+  void ask(const std::string& address, std::vector<Key> keys) {
+    const auto message = wire::encode(Value::object({{"op", "get_data"},
+                                                     {"keys", list_of(keys)},
+                                                     {"who", nullptr},
+                                                     {"max_connections", false},
+                                                     {"reply", true}}));
+    impl.rpc.call(
+        address, message, 0,
+        [self = shared_from_this(), address, keys](Result<wire::Message> reply) {
+          self->take(address, keys, reply.ok() ? comm::reply_value(reply.value())
+                                               : Result<Value>{reply.error()});
+        },
+        wire::encode(Value{"OK"}));
+  }
+
+  void take(const std::string& address, const std::vector<Key>& keys, const Result<Value>& reply) {
+    if (reply.ok() && reply.value()["status"].as_text() == "busy") {
+      impl.loop.call_later(kBusyPause, [self = shared_from_this(), address, keys] {
+        self->ask(address, keys);
+      });
+      return;
+    }
+    std::set<Key> left{keys.begin(), keys.end()};
+    if (reply.ok()) {
+      for (const auto& [key, value] : reply.value()["data"].as_map()) {
+        if (left.erase(key_of(key)) > 0) data.emplace_back(key, value);
+      }
+    } else {
+      log::warning(kLogger, "Couldn't gather from {}: {}", address, reply.error().message);
+      gone.insert(address);
+    }
+    forget_lost(address, {left.begin(), left.end()}, reply.ok());
+    missing.insert(missing.end(), left.begin(), left.end());
+    if (--open == 0) round();
+  }
+
+  // A worker that answered without the key does not have it, whatever the scheduler believed.
+  void forget_lost(const std::string& address, const std::vector<Key>& keys, bool answered) {
+    const auto worker = impl.machine.find_worker(address);
+    if (!answered || keys.empty() || !worker) return;
+    impl.with_machine([&](Seconds now, Effects& out) {
+      impl.machine.missing_data(keys, *worker, now, out);
+    });
+  }
+
+  void finish() {
+    if (failed.empty()) {
+      request.reply(Value::object({{"status", "OK"}, {"data", std::move(data)}}));
+    } else {
+      log::error(kLogger, "Couldn't gather keys: {}", wire::to_string(list_of(failed)));
+      request.reply(Value::object({{"status", "error"}, {"keys", list_of(failed)}}));
+    }
+  }
+};
+
+}  // namespace
+
+void SchedulerServer::Impl::gather(const Request& request) {
+  auto gathering = std::make_shared<Gathering>(*this, request);
+  gathering->missing = keys_of(request["keys"]);
+  gathering->round();
+}
+
+// ---- scatter ------------------------------------------------------------------------------------
+
+void SchedulerServer::Impl::scatter(const Request& request) {
+  const auto timeout = request["timeout"].as_real(2);
+  try_scatter(request, loop.now() + timeout);
+}
+
+namespace {
+
+// A scatter under way: every worker's part must have come before the machine hears of any.
+struct Scattering {
+  std::vector<std::pair<Key, std::vector<std::string>>> who_has;
+  std::vector<std::pair<Key, std::int64_t>> nbytes;
+  std::vector<Key> keys;
+  std::size_t open = 0;
+  std::optional<Error> failed;
+};
+
+}  // namespace
+
+void SchedulerServer::Impl::try_scatter(const Request& request, Seconds deadline) {
+  auto targets = workers_named(request["workers"]);
+  std::erase_if(targets, [this](WorkerId id) {
+    return machine.worker(id).status != protocol::WorkerStatus::running;
+  });
+  if (targets.empty()) {
+    if (closing || loop.now() >= deadline) {
+      request.reply(comm::error_reply("TimeoutError", "No valid workers found"));
+    } else {
+      loop.call_later(0.1, [this, request, deadline] { try_scatter(request, deadline); });
+    }
+    return;
+  }
+  auto scattering = std::make_shared<Scattering>();
+  std::map<std::string, Value::Map> parts;
+  std::size_t turn = 0;
+  for (const auto& [key, value] : request["data"].as_map()) {
+    const auto address = machine.worker(targets[turn++ % targets.size()]).info.address;
+    scattering->who_has.emplace_back(key_of(key), std::vector<std::string>{address});
+    scattering->keys.push_back(key_of(key));
+    parts[address].emplace_back(key, value);
+  }
+  const auto done = [this, request, targets, scattering] {
+    if (scattering->failed) return request.reply_error(*scattering->failed);
+    with_machine([&](Seconds now, Effects& out) {
+      const auto client = client_named(request["client"].as_text());
+      machine.update_data(scattering->who_has, scattering->nbytes, client, now, out);
+      const Value& copies = request["broadcast"];
+      const int count = copies.get_if<std::int64_t>() ? static_cast<int>(copies.as_int())
+                        : copies.as_bool()            ? static_cast<int>(targets.size())
+                                                      : 1;
+      if (count > 1) machine.replicate(scattering->keys, count, targets, now, out);
+    });
+    request.reply(list_of(scattering->keys));
+  };
+  scattering->open = parts.size();
+  if (parts.empty()) return done();
+  for (auto& [address, part] : parts) {
+    call(address,
+         Value::object({{"op", "update_data"}, {"data", std::move(part)}, {"reply", true}}), 0,
+         [scattering, done](const Result<Value>& reply) {
+           if (!reply.ok()) {
+             scattering->failed = reply.error();
+           } else {
+             for (const auto& [key, bytes] : reply.value()["nbytes"].as_map()) {
+               scattering->nbytes.emplace_back(key_of(key), bytes.as_int());
+             }
+           }
+           if (--scattering->open == 0) done();
+         });
+  }
+}
+
+// ---- broadcast, proxy -----------------------------------------------------------------------------
+
+void SchedulerServer::Impl::broadcast(const Request& request) {
+  struct Broadcast {
+    Value::Map replies;
+    std::size_t open = 0;
+    std::optional<Error> failed;
+  };
+  const bool to_nannies = request["nanny"].as_bool();
+  auto state = std::make_shared<Broadcast>();
+  std::vector<std::pair<std::string, std::string>> targets;  // worker, address to call
+  for (const auto id : workers_named(request["workers"])) {
+    const auto view = machine.worker(id);
+    const auto address = to_nannies ? view.info.nanny : view.info.address;
+    if (!address.empty()) targets.emplace_back(view.info.address, address);
+  }
+  const std::string on_error{request["on_error"].as_text("raise")};
+  const auto done = [request, state] {
+    if (state->failed) return request.reply_error(*state->failed);
+    request.reply(std::move(state->replies));
+  };
+  state->open = targets.size();
+  if (targets.empty()) return done();
+  Value message = request["msg"];
+  message.set("reply", true);
+  for (const auto& [worker, address] : targets) {
+    // The reply as it is: an answer with an exception inside is for the asker to raise.
+    rpc.call(address, wire::encode(message), 0,
+             [state, done, worker, on_error](Result<wire::Message> reply) {
+               auto tree = reply.ok() ? reply.value().parse() : Result<Value>{reply.error()};
+               if (tree.ok()) {
+                 state->replies.emplace_back(worker, std::move(tree).value());
+               } else if (on_error == "return" || on_error == "return_pickle") {
+                 state->replies.emplace_back(
+                     worker, comm::exception_payload("OSError", tree.error().message));
+               } else if (on_error != "ignore") {
+                 state->failed = tree.error();
+               }
+               if (--state->open == 0) done();
+             });
+  }
+}
+
+void SchedulerServer::Impl::proxy(const Request& request) {
+  const auto address = std::string{request["worker"].as_text()};
+  Value message = request["msg"];
+  message.set("reply", true);
+  rpc.call(address, wire::encode(message), 0, [request](Result<wire::Message> reply) {
+    if (!reply.ok()) return request.reply_error(reply.error());
+    const auto tree = reply.value().parse();
+    if (tree.ok()) request.reply(tree.value());
+    else request.reply_error(tree.error());
+  });
+}
+
+void SchedulerServer::Impl::add_data_handlers() {
+  server.on("gather", [this](const Request& r) { gather(r); });
+  server.on("scatter", [this](const Request& r) { scatter(r); });
+  server.on("broadcast", [this](const Request& r) { broadcast(r); });
+  server.on("proxy", [this](const Request& r) { proxy(r); });
+  server.on("update_data", [this](const Request& r) {
+    std::vector<std::pair<Key, std::vector<std::string>>> who_has;
+    std::vector<std::pair<Key, std::int64_t>> nbytes;
+    for (const auto& [key, holders] : r["who_has"].as_map()) {
+      auto& entry = who_has.emplace_back(key_of(key), std::vector<std::string>{});
+      for (const Value& holder : holders.as_array()) entry.second.emplace_back(holder.as_text());
+    }
+    for (const auto& [key, bytes] : r["nbytes"].as_map()) {
+      nbytes.emplace_back(key_of(key), bytes.as_int());
+    }
+    with_machine([&](Seconds now, Effects& out) {
+      machine.update_data(who_has, nbytes, client_named(r["client"].as_text()), now, out);
+    });
+    r.reply("OK");
+  });
+  server.on("replicate", [this](const Request& r) {
+    const auto targets = workers_named(r["workers"]);
+    const auto copies = r["n"].is_nil() ? static_cast<int>(targets.size())
+                                        : static_cast<int>(r["n"].as_int());
+    with_machine([&](Seconds now, Effects& out) {
+      machine.replicate(keys_of(r["keys"]), copies, targets, now, out);
+    });
+    r.reply(Value::object({{"status", "OK"}}));
+  });
+  server.on("rebalance", [this](const Request& r) {
+    const auto keys = r["keys"].is_nil() ? machine.keys() : keys_of(r["keys"]);
+    with_machine([&](Seconds now, Effects& out) {
+      machine.rebalance(keys, workers_named(r["workers"]), now, out);
+    });
+    r.reply(Value::object({{"status", "OK"}}));
+  });
+  server.on("retry", [this](const Request& r) {
+    const auto retried = with_machine(
+        [&](Seconds now, Effects& out) { return machine.retry(keys_of(r["keys"]), now, out); });
+    r.reply(list_of(retried));
+  });
+  server.on("set_resources", [this](const Request& r) {
+    protocol::Resources resources;
+    for (const auto& [name, amount] : r["resources"].as_map()) {
+      resources.emplace(name.as_text(), amount.as_real());
+    }
+    if (const auto worker = machine.find_worker(r["worker"].as_text())) {
+      with_machine([&](Seconds now, Effects& out) {
+        machine.add_resources(*worker, resources, now, out);
+      });
+    }
+    r.reply("OK");
+  });
+}
+
+}  // namespace rask::scheduler_server

@@ -1,0 +1,199 @@
+// Questions that the machine's state answers.
+#include <fmt/format.h>
+
+#include "rask/base/log.h"
+#include "rask/scheduler_server/impl_internal.h"
+
+namespace rask::scheduler_server {
+namespace {
+
+Value resources_value(const protocol::Resources& resources) {
+  Value::Map map;
+  for (const auto& [name, amount] : resources) map.emplace_back(name, amount);
+  return map;
+}
+
+// {"worker": f(worker)} for each of them.
+template <class Function>
+Value by_worker(const scheduler::Scheduler& machine, const std::vector<WorkerId>& workers,
+                Function&& function) {
+  Value::Map map;
+  for (const auto id : workers) {
+    const auto view = machine.worker(id);
+    map.emplace_back(view.info.address, function(id, view));
+  }
+  return map;
+}
+
+Value story_value(const std::vector<scheduler::Scheduler::StoryLine>& lines) {
+  Value::Array story;
+  for (const auto& line : lines) {
+    story.push_back(Value::Array{value_of(line.key), scheduler::to_string(line.start),
+                                 scheduler::to_string(line.finish), Value::Map{}, line.stimulus_id,
+                                 line.time});
+  }
+  return story;
+}
+
+}  // namespace
+
+Value SchedulerServer::Impl::worker_identity(WorkerId worker) const {
+  const auto view = machine.worker(worker);
+  const auto found = workers.find(static_cast<std::uint32_t>(worker));
+  const Value none;
+  const Value& metrics = found == workers.end() ? none : found->second.metrics;
+  const Value& services = found == workers.end() ? none : found->second.info["services"];
+  const auto address = comm::parse_tcp_address(view.info.address);
+  return Value::object(
+      {{"type", "Worker"},
+       {"id", view.info.name},
+       {"host", address.ok() ? Value{address.value().host} : Value{}},
+       {"resources", resources_value(view.info.resources)},
+       {"local_directory", view.info.local_directory},
+       {"name", view.info.name},
+       {"nthreads", view.info.nthreads},
+       {"memory_limit", view.info.memory_limit_bytes},
+       {"last_seen", view.last_seen},
+       {"services", services},
+       {"metrics", metrics},
+       {"status", protocol::to_string(view.status)},
+       {"nanny", view.info.nanny.empty() ? Value{} : Value{view.info.nanny}}});
+}
+
+Value SchedulerServer::Impl::identity() const {
+  Value::Map all;
+  std::int64_t threads = 0;
+  std::uint64_t memory = 0;
+  for (const auto id : machine.workers()) {
+    const auto view = machine.worker(id);
+    threads += view.info.nthreads;
+    memory += view.info.memory_limit_bytes;
+    all.emplace_back(view.info.address, worker_identity(id));
+  }
+  return Value::object({{"type", "Scheduler"},
+                        {"id", server_id},
+                        {"address", contact_address()},
+                        {"services", Value::Map{}},
+                        {"started", started},
+                        {"n_workers", static_cast<std::int64_t>(all.size())},
+                        {"total_threads", threads},
+                        {"total_memory", memory},
+                        {"workers", std::move(all)}});
+}
+
+std::vector<WorkerId> SchedulerServer::Impl::workers_named(const Value& list) const {
+  if (list.is_nil()) return machine.workers();
+  std::vector<WorkerId> found;
+  for (const Value& item : list.as_array()) {
+    const std::string name = item.get_if<std::int64_t>() != nullptr ? std::to_string(item.as_int())
+                                                                    : std::string{item.as_text()};
+    auto worker = machine.find_worker(name);
+    if (!worker) worker = machine.find_worker(comm::normalize_address(name));
+    if (worker) found.push_back(*worker);
+  }
+  return found;
+}
+
+std::optional<ClientId> SchedulerServer::Impl::client_named(std::string_view name) const {
+  for (const auto& [number, session] : clients) {
+    if (session.name == name) return static_cast<ClientId>(number);
+  }
+  return std::nullopt;
+}
+
+void SchedulerServer::Impl::add_info_handlers() {
+  const auto info = [this](const char* op, auto function) {
+    server.on(op, [this, function](const Request& request) { request.reply(function(request)); });
+  };
+  info("identity", [this](const Request&) { return identity(); });
+  info("echo", [](const Request& r) { return r["data"]; });
+  info("ping", [](const Request&) { return Value{"pong"}; });
+  info("ncores", [this](const Request& r) {
+    return by_worker(machine, workers_named(r["workers"]),
+                     [](WorkerId, const auto& view) { return Value{view.info.nthreads}; });
+  });
+  info("ncores_running", [this](const Request& r) {
+    auto which = workers_named(r["workers"]);
+    std::erase_if(which, [this](WorkerId id) {
+      return machine.worker(id).status != protocol::WorkerStatus::running;
+    });
+    return by_worker(machine, which,
+                     [](WorkerId, const auto& view) { return Value{view.info.nthreads}; });
+  });
+  info("has_what", [this](const Request& r) {
+    return by_worker(machine, workers_named(r["workers"]), [this](WorkerId id, const auto&) {
+      return list_of(machine.has_what(id));
+    });
+  });
+  info("processing", [this](const Request& r) {
+    return by_worker(machine, workers_named(r["workers"]), [this](WorkerId id, const auto&) {
+      return list_of(machine.processing(id));
+    });
+  });
+  info("who_has", [this](const Request& r) {
+    Value::Map map;
+    for (const Key& key : r["keys"].is_nil() ? machine.keys() : keys_of(r["keys"])) {
+      const auto task = machine.task(key);
+      map.emplace_back(value_of(key), task ? list_of(task->who_has) : Value{Value::Array{}});
+    }
+    return Value{std::move(map)};
+  });
+  info("nbytes", [this](const Request& r) {
+    Value::Map map;
+    std::map<std::string, std::int64_t> by_prefix;
+    for (const Key& key : r["keys"].is_nil() ? machine.keys() : keys_of(r["keys"])) {
+      const auto task = machine.task(key);
+      if (!task || task->nbytes < 0) continue;
+      if (r["summary"].as_bool()) by_prefix[task->prefix] += task->nbytes;
+      else map.emplace_back(value_of(key), task->nbytes);
+    }
+    for (const auto& [prefix, bytes] : by_prefix) map.emplace_back(prefix, bytes);
+    return Value{std::move(map)};
+  });
+  info("get_task_status", [this](const Request& r) {
+    Value::Map map;
+    for (const Key& key : keys_of(r["keys"])) {
+      const auto task = machine.task(key);
+      map.emplace_back(value_of(key),
+                       task ? Value{scheduler::to_string(task->state)} : Value{nullptr});
+    }
+    return Value{std::move(map)};
+  });
+  info("get_task_prefix_states", [this](const Request&) {
+    Value::Map map;
+    for (const auto& [prefix, states] : machine.prefix_states()) {
+      Value::Map counts;
+      for (const auto& [state, count] : states) {
+        counts.emplace_back(scheduler::to_string(state), static_cast<std::int64_t>(count));
+      }
+      map.emplace_back(prefix, std::move(counts));
+    }
+    return Value{std::move(map)};
+  });
+  info("get_story", [this](const Request& r) {
+    std::vector<std::string> stimuli;
+    for (const Value& item : r["keys_or_stimuli"].as_array()) stimuli.emplace_back(item.as_text());
+    return story_value(machine.story(keys_of(r["keys_or_stimuli"]), stimuli));
+  });
+  info("adaptive_target", [this](const Request& r) {
+    return Value{machine.adaptive_target(r["target_duration"].as_real(5))};
+  });
+  info("workers_to_close", [this](const Request& r) {
+    std::vector<std::string> addresses;
+    const auto count = static_cast<int>(r["n"].as_int(0));
+    for (const auto id : machine.workers_to_close(count)) {
+      addresses.push_back(machine.worker(id).info.address);
+    }
+    return list_of(addresses);
+  });
+  info("check_idle", [this](const Request&) {
+    const auto since = machine.idle_since();
+    return since ? Value{*since} : Value{};
+  });
+  info("versions", [](const Request&) {
+    return Value::object({{"host", Value::Map{}},
+                          {"packages", Value::object({{"rask", RASK_VERSION}})}});
+  });
+}
+
+}  // namespace rask::scheduler_server

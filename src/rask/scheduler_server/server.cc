@@ -1,0 +1,187 @@
+#include "rask/scheduler_server/server.h"
+
+#include <unistd.h>
+
+#include <boost/json.hpp>
+#include <cstdio>
+#include <fstream>
+
+#include "rask/base/log.h"
+#include "rask/scheduler_server/impl_internal.h"
+
+namespace rask::scheduler_server {
+
+constexpr std::string_view kLogger = "distributed.scheduler";
+
+Key key_of(const Value& value) { return Key::from_msgpack(wire::encode(value)[0].view()); }
+
+std::vector<Key> keys_of(const Value& list) {
+  std::vector<Key> keys;
+  keys.reserve(list.as_array().size());
+  for (const Value& item : list.as_array()) keys.push_back(key_of(item));
+  return keys;
+}
+
+Value value_of(const Key& key) {
+  auto parsed = wire::Message{{wire::Buffer::copy_of(key.msgpack())}}.parse();
+  return parsed.ok() ? std::move(parsed).value() : Value{};
+}
+
+Value list_of(const std::vector<Key>& keys) {
+  Value::Array list;
+  list.reserve(keys.size());
+  for (const Key& key : keys) list.push_back(value_of(key));
+  return list;
+}
+
+Value list_of(const std::vector<std::string>& texts) {
+  return Value::Array(texts.begin(), texts.end());
+}
+
+Seconds heartbeat_interval(std::size_t workers) {
+  if (workers <= 10) return 0.5;
+  if (workers < 50) return 1;
+  if (workers < 200) return 2;
+  return static_cast<double>(workers) / 200 + 1;  // At most 200 heartbeats a second in all.
+}
+
+SchedulerServer::Impl::Impl(comm::EventLoop& event_loop, Options given)
+    : loop(event_loop),
+      options(std::move(given)),
+      machine(options.machine, event_loop.now()),
+      server("distributed.scheduler"),
+      rpc(event_loop, options.comm),
+      server_id(fmt::format("Scheduler-{:x}-{}", static_cast<std::uint64_t>(event_loop.now() * 1e6),
+                     ::getpid())),
+      started(event_loop.now()) {
+  add_stream_handlers();
+  add_info_handlers();
+  add_data_handlers();
+  add_cluster_handlers();
+  add_topic_handlers();
+  add_dataset_handlers();
+}
+
+std::string SchedulerServer::Impl::contact_address() const {
+  return listeners.empty() ? std::string{} : listeners.front()->contact_address();
+}
+
+Result<Ok> SchedulerServer::Impl::start() {
+  for (const auto& address : options.addresses) {
+    RASK_TRY(auto listener, comm::listen(loop, address, options.comm, [this](auto connection) {
+               if (!closing) server.serve(std::move(connection));
+             }));
+    listeners.push_back(std::move(listener));
+  }
+  for (const auto& listener : listeners) {
+    log::info(kLogger, "  Scheduler at: {:>26}", listener->contact_address());
+  }
+  if (!options.scheduler_file.empty()) {
+    RASK_TRY([[maybe_unused]] auto written, write_scheduler_file());
+  }
+  arm_timer();
+  return Ok{};
+}
+
+namespace {
+
+// Plain data only, which identity is.
+boost::json::value to_json(const Value& value) {
+  if (const auto* map = value.get_if<Value::Map>()) {
+    boost::json::object object;
+    for (const auto& [key, item] : *map) object[std::string{key.as_text()}] = to_json(item);
+    return object;
+  }
+  if (const auto* array = value.get_if<Value::Array>()) {
+    boost::json::array list;
+    for (const Value& item : *array) list.push_back(to_json(item));
+    return list;
+  }
+  if (const auto* text = value.get_if<std::string>()) return boost::json::string{*text};
+  if (const auto* integer = value.get_if<std::int64_t>()) return *integer;
+  if (const auto* real = value.get_if<double>()) return *real;
+  if (const auto* boolean = value.get_if<bool>()) return *boolean;
+  return nullptr;
+}
+
+}  // namespace
+
+// Written beside and renamed, so that a worker that waits for the file never sees half of it.
+Result<Ok> SchedulerServer::Impl::write_scheduler_file() const {
+  const auto temporary = options.scheduler_file + ".tmp";
+  std::ofstream file{temporary};
+  file << boost::json::serialize(to_json(identity())) << '\n';
+  file.close();
+  if (!file || std::rename(temporary.c_str(), options.scheduler_file.c_str()) != 0) {
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("cannot write the scheduler file {}; does its folder exist?",
+                             options.scheduler_file)};
+  }
+  return Ok{};
+}
+
+void SchedulerServer::Impl::arm_timer() {
+  if (timer) loop.cancel(*timer);
+  timer.reset();
+  const auto deadline = machine.next_deadline();
+  if (closing || !deadline) return;
+  timer = loop.call_later(std::max(0.0, *deadline - loop.now()), [this] {
+    timer.reset();
+    tick();
+  });
+}
+
+void SchedulerServer::Impl::tick() {
+  with_machine([&](Seconds now, scheduler::Effects& out) { machine.tick(now, out); });
+  for (auto& [number, session] : clients) relieve(session);
+  for (auto& [number, session] : workers) relieve(session);
+  arm_timer();
+}
+
+void SchedulerServer::Impl::close(const std::string& reason) {
+  if (closing) return;
+  closing = true;
+  log::info(kLogger, "Closing scheduler. Reason: {}", reason);
+  if (timer) loop.cancel(*timer);
+  timer.reset();
+  for (auto& [number, session] : workers) {
+    session.batch.add(protocol::ToWorker{protocol::CloseWorker{reason}});
+    session.close_after = true;
+    mark_dirty(session);
+    dirty_workers.push_back(number);
+  }
+  for (auto& [number, session] : clients) {
+    session.batch.add(Value::object({{"op", "stream-closed"}}));
+    session.close_after = true;
+    mark_dirty(session);
+    dirty_clients.push_back(number);
+  }
+  listeners.clear();
+  // The sessions are flushed at the end of this turn; the ends of their connections are not waited
+  // for longer than a peer needs to read what was sent.
+  loop.call_later(0.05, [this, reason] { finish(reason); });
+}
+
+void SchedulerServer::Impl::finish(const std::string& reason) {
+  if (closed) return;
+  closed = true;
+  for (auto& [number, session] : std::exchange(workers, {})) session.connection->close();
+  for (auto& [number, session] : std::exchange(clients, {})) session.connection->close();
+  server.close();
+  if (!options.scheduler_file.empty()) std::remove(options.scheduler_file.c_str());
+  if (closed_callback) closed_callback(reason);
+}
+
+SchedulerServer::SchedulerServer(comm::EventLoop& loop, Options options)
+    : impl_(std::make_unique<Impl>(loop, std::move(options))) {}
+SchedulerServer::~SchedulerServer() = default;
+
+Result<Ok> SchedulerServer::start() { return impl_->start(); }
+std::string SchedulerServer::address() const { return impl_->contact_address(); }
+void SchedulerServer::on_closed(std::function<void(const std::string&)> callback) {
+  impl_->closed_callback = std::move(callback);
+}
+void SchedulerServer::close(const std::string& reason) { impl_->close(reason); }
+const scheduler::Scheduler& SchedulerServer::machine() const { return impl_->machine; }
+
+}  // namespace rask::scheduler_server

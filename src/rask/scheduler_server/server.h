@@ -1,0 +1,45 @@
+#pragma once
+// A running scheduler: the machine of rask/scheduler behind listening sockets.
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "rask/comm/comm.h"
+#include "rask/scheduler/scheduler.h"
+
+namespace rask::scheduler_server {
+
+struct Options {
+  scheduler::Options machine;
+  comm::Options comm;
+  std::vector<std::string> addresses = {"tcp://:8786"};  // To listen on; port 0: any free one.
+  std::string scheduler_file;  // Empty: none. JSON as Dask writes it, removed at the end.
+};
+
+class SchedulerServer {
+ public:
+  SchedulerServer(comm::EventLoop& loop, Options options);
+  ~SchedulerServer();
+  SchedulerServer(const SchedulerServer&) = delete;
+  SchedulerServer& operator=(const SchedulerServer&) = delete;
+
+  // Listens and writes the scheduler file.
+  //   errors   invalid_argument: the port is in use, the address or the file cannot be used
+  Result<Ok> start();
+  std::string address() const;  // That peers can reach. REQUIRES start().
+
+  // Called once when the server has ended: by close(), by a client's terminate, by idle-timeout.
+  void on_closed(std::function<void(const std::string& reason)> callback);
+  // Tells workers to close (their nannies too), flushes, then calls on_closed.
+  void close(const std::string& reason);
+
+  const scheduler::Scheduler& machine() const;
+
+  struct Impl;  // For this room's own files.
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace rask::scheduler_server

@@ -1,0 +1,363 @@
+// The long-lived streams: who comes in, what they say, what they are told, how they leave.
+#include "rask/base/log.h"
+#include "rask/protocol/payloads.h"
+#include "rask/scheduler_server/impl_internal.h"
+
+namespace rask::scheduler_server {
+
+using protocol::FromClient;
+using protocol::FromWorker;
+using scheduler::Effects;
+
+constexpr std::string_view kLogger = "distributed.scheduler";
+// A peer that reads this much slower than it is told things is not listened to until it has caught up.
+constexpr std::size_t kUnsentBytesMax = std::size_t{64} << 20;
+
+void SchedulerServer::Impl::add_stream_handlers() {
+  server.on("register-client", [this](const Request& r) { register_client(r); });
+  server.on("register-worker", [this](const Request& r) { register_worker(r); });
+  server.on("heartbeat_worker", [this](const Request& r) { heartbeat_worker(r); });
+  server.on("unregister", [this](const Request& r) { unregister(r); });
+  server.on("register_nanny", [this](const Request& r) { register_nanny(r); });
+}
+
+Session* SchedulerServer::Impl::session_of(ClientId client) {
+  const auto found = clients.find(static_cast<std::uint32_t>(client));
+  return found == clients.end() ? nullptr : &found->second;
+}
+
+Session* SchedulerServer::Impl::session_of(WorkerId worker) {
+  const auto found = workers.find(static_cast<std::uint32_t>(worker));
+  return found == workers.end() ? nullptr : &found->second;
+}
+
+// ---- Coming in ----------------------------------------------------------------------------------
+
+void SchedulerServer::Impl::register_client(const Request& request) {
+  const std::string name{request["client"].as_text()};
+  if (name.empty()) {
+    request.reply_error({ErrorCode::invalid_argument, "register-client needs a client name"});
+    return;
+  }
+  log::info(kLogger, "Receive client connection: {}", name);
+  const auto client = with_machine(
+      [&](Seconds now, Effects& out) { return machine.add_client(name, now, out); });
+  const auto connection = request.connection();
+  const bool dense = connection->peer().dense;
+  auto& session = clients[static_cast<std::uint32_t>(client)];
+  session = {.connection = connection,
+             .batch = protocol::Batch{dense ? protocol::Style::dense : protocol::Style::plain},
+             .name = name,
+             .info = request["versions"]};
+  server.hand_over(connection);
+  connection->start([this, client](wire::Message&& m) { on_client_message(client, m); },
+                    [this, client](const Error&) { client_gone(client); });
+  session.batch.add(protocol::ToClient{protocol::StreamStart{}});
+  mark_dirty(session);
+  dirty_clients.push_back(static_cast<std::uint32_t>(client));
+  log_event("all", Value::object({{"action", "add-client"}, {"client", name}}));
+}
+
+namespace {
+
+scheduler::WorkerInfo worker_info(const Request& request) {
+  scheduler::WorkerInfo info;
+  info.address = comm::normalize_address(std::string{request["address"].as_text()});
+  const Value& name = request["name"];
+  info.name = name.is_nil() ? info.address
+              : name.get_if<std::int64_t>() ? std::to_string(name.as_int())
+                                            : std::string{name.as_text()};
+  info.server_id = request["server_id"].as_text();
+  info.nthreads = static_cast<int>(request["nthreads"].as_int(1));
+  info.memory_limit_bytes = static_cast<std::uint64_t>(request["memory_limit"].as_int(0));
+  for (const auto& [key, amount] : request["resources"].as_map()) {
+    info.resources.emplace(key.as_text(), amount.as_real());
+  }
+  info.local_directory = request["local_directory"].as_text();
+  info.nanny = request["nanny"].as_text();
+  info.pid = request["pid"].as_int();
+  info.status = protocol::parse_worker_status(request["status"].as_text())
+                    .value_or(protocol::WorkerStatus::running);
+  // A native worker says so in "extra"; a stock one does not know the word.
+  info.runs_native = request["extra"]["rask-native"].as_bool(false);
+  info.runs_python = !info.runs_native;
+  return info;
+}
+
+}  // namespace
+
+void SchedulerServer::Impl::register_worker(const Request& request) {
+  auto info = worker_info(request);
+  // A worker registers in status "init" and runs tasks from the moment it has the answer.
+  if (info.status != protocol::WorkerStatus::paused) info.status = protocol::WorkerStatus::running;
+  scheduler::Effects effects;
+  const auto added = machine.add_worker(info, loop.now(), effects);
+  const auto connection = request.connection();
+  if (!added.ok()) {
+    log::warning(kLogger, "Worker {} was turned away: {}", info.address, added.error().message);
+    connection->send(wire::encode(Value::object(
+        {{"status", "error"}, {"message", added.error().message}, {"time", loop.now()}})));
+    apply(effects);
+    return;
+  }
+  const auto worker = added.value();
+  const bool dense = connection->peer().dense;
+  workers[static_cast<std::uint32_t>(worker)] = {
+      .connection = connection,
+      .batch = protocol::Batch{dense ? protocol::Style::dense : protocol::Style::plain},
+      .name = info.address,
+      .info = request.fields(),
+      .metrics = request["metrics"]};
+  server.hand_over(connection);
+  connection->start(
+      [this, worker](wire::Message&& m) { on_worker_message(worker, m); },
+      [this, worker](const Error& error) { worker_gone(worker, error.message); });
+  connection->send(wire::encode(
+      Value::object({{"status", "OK"},
+                     {"time", loop.now()},
+                     {"heartbeat-interval", heartbeat_interval(machine.workers().size())},
+                     {"worker-plugins", Value::Map{}}})));
+  log::info(kLogger, "Register worker addr: {} name: {}", info.address, info.name);
+  apply(effects);
+  arm_timer();
+  log_event("all", Value::object({{"action", "add-worker"}, {"worker", info.address}}));
+}
+
+void SchedulerServer::Impl::heartbeat_worker(const Request& request) {
+  const auto address = comm::normalize_address(std::string{request["address"].as_text()});
+  const auto worker = machine.find_worker(address);
+  auto* session = worker ? session_of(*worker) : nullptr;
+  if (session == nullptr) {
+    request.reply(Value::object({{"status", "missing"}}));
+    return;
+  }
+  session->metrics = request["metrics"];
+  scheduler::WorkerMetrics metrics;
+  metrics.memory_bytes = static_cast<std::uint64_t>(session->metrics["memory"].as_int());
+  metrics.managed_bytes = static_cast<std::uint64_t>(session->metrics["managed_bytes"].as_int());
+  for (const auto& [key, duration] : request["executing"].as_map()) {
+    metrics.executing.emplace_back(key_of(key), duration.as_real());
+  }
+  with_machine(
+      [&](Seconds now, Effects& out) { machine.heartbeat_worker(*worker, metrics, now, out); });
+  request.reply(
+      Value::object({{"status", "OK"},
+                     {"time", loop.now()},
+                     {"heartbeat-interval", heartbeat_interval(machine.workers().size())}}));
+}
+
+void SchedulerServer::Impl::unregister(const Request& request) {
+  const auto address = comm::normalize_address(std::string{request["address"].as_text()});
+  if (const auto worker = machine.find_worker(address)) {
+    with_machine([&](Seconds now, Effects& out) {
+      machine.remove_worker(*worker, request["expected"].as_bool(true), "unregister", now, out);
+    });
+    drop_worker(*worker);
+  }
+  request.reply("OK");
+}
+
+// Dask counts the nannies that are still starting a worker by these connections; they stay open.
+void SchedulerServer::Impl::register_nanny(const Request& request) {
+  request.reply(Value::object({{"status", "OK"}, {"nanny-plugins", Value::Map{}}}));
+}
+
+// ---- What they say ------------------------------------------------------------------------------
+
+void SchedulerServer::Impl::on_client_message(ClientId client, const wire::Message& message) {
+  auto* session = session_of(client);
+  if (session == nullptr) return;
+  auto batch = protocol::read_from_client(message);
+  if (!batch.ok()) {
+    log::error(kLogger, "closing client {}: {}", session->name, batch.error().message);
+    session->connection->abort();
+    return;
+  }
+  const auto now = loop.now();
+  for (auto& item : batch.value()) handle_client(client, std::move(item), now);
+  if (session_of(client) == nullptr) return;
+  relieve(*session_of(client));
+  if (protocol::ends_stream(message)) session_of(client)->connection->close();
+}
+
+void SchedulerServer::Impl::handle_client(ClientId client, FromClient&& message, Seconds now) {
+  if (std::holds_alternative<protocol::CloseClient>(message)) {
+    if (auto* session = session_of(client)) {
+      session->batch.add(Value::object({{"op", "stream-closed"}}));
+      session->close_after = true;
+      mark_dirty(*session);
+      dirty_clients.push_back(static_cast<std::uint32_t>(client));
+    }
+    return;
+  }
+  if (const auto* topic = std::get_if<protocol::SubscribeTopic>(&message)) {
+    return subscribe(topic->topic, client);
+  }
+  if (const auto* topic = std::get_if<protocol::UnsubscribeTopic>(&message)) {
+    return unsubscribe(topic->topic, client);
+  }
+  if (const auto* event = std::get_if<protocol::LogEvent>(&message)) {
+    for (const auto& topic : event->topics) log_event(topic, protocol::tree(event->msg).ok() ? protocol::tree(event->msg).value() : Value{});
+    return;
+  }
+  if (const auto* other = std::get_if<protocol::OtherMessage>(&message)) {
+    if (other->op == "publish_flush_batched_send") {
+      const auto tree = protocol::tree(*other);
+      if (tree.ok()) on_flush(tree.value()["uid"].as_text());
+      return;
+    }
+    log::error(kLogger, "client {} sent an operation that this scheduler does not know: {}",
+               session_of(client) ? session_of(client)->name : "?", other->op);
+    return;
+  }
+  Effects effects;
+  machine.handle(client, std::move(message), now, effects);
+  apply(effects);
+}
+
+void SchedulerServer::Impl::on_worker_message(WorkerId worker, const wire::Message& message) {
+  auto* session = session_of(worker);
+  if (session == nullptr) return;
+  auto batch = protocol::read_from_worker(message);
+  if (!batch.ok()) {
+    log::error(kLogger, "closing worker {}: {}", session->name, batch.error().message);
+    session->connection->abort();
+    return;
+  }
+  const auto now = loop.now();
+  Effects effects;
+  for (auto& item : batch.value()) {
+    const bool ours = std::holds_alternative<protocol::LogEvent>(item) ||
+                      std::holds_alternative<protocol::OtherMessage>(item);
+    if (ours) {
+      handle_worker(worker, std::move(item), now);
+    } else {
+      machine.handle(worker, std::move(item), now, effects);
+    }
+  }
+  apply(effects);
+  if (auto* still = session_of(worker); still != nullptr && protocol::ends_stream(message)) {
+    still->connection->close();
+  }
+}
+
+void SchedulerServer::Impl::handle_worker(WorkerId worker, FromWorker&& message, Seconds) {
+  const auto* session = session_of(worker);
+  const std::string name = session ? session->name : "?";
+  if (const auto* event = std::get_if<protocol::LogEvent>(&message)) {
+    for (const auto& topic : event->topics) log_event(topic, protocol::tree(event->msg).ok() ? protocol::tree(event->msg).value() : Value{});
+  } else if (const auto* other = std::get_if<protocol::OtherMessage>(&message)) {
+    log::error(kLogger, "worker {} sent an operation that this scheduler does not know: {}", name,
+               other->op);
+  }
+}
+
+// ---- Leaving ------------------------------------------------------------------------------------
+
+void SchedulerServer::Impl::client_gone(ClientId client) {
+  auto* session = session_of(client);
+  if (session == nullptr) return;
+  if (!closing) log::info(kLogger, "Remove client {}", session->name);
+  const auto name = session->name;
+  for (auto& [topic, entry] : topics) entry.subscribers.erase(name);
+  clients.erase(static_cast<std::uint32_t>(client));
+  if (closing) return;
+  with_machine([&](Seconds now, Effects& out) { machine.remove_client(client, now, out); });
+  log_event("all", Value::object({{"action", "remove-client"}, {"client", name}}));
+  arm_timer();
+}
+
+void SchedulerServer::Impl::worker_gone(WorkerId worker, const std::string& why) {
+  auto* session = session_of(worker);
+  if (session == nullptr) return;
+  if (!closing) log::info(kLogger, "Lost worker {}: {}", session->name, why);
+  rpc.forget(session->name);
+  const auto address = session->name;
+  workers.erase(static_cast<std::uint32_t>(worker));
+  if (closing) return;
+  with_machine([&](Seconds now, Effects& out) {
+    machine.remove_worker(worker, false, "handle-worker-cleanup", now, out);
+  });
+  log_event("all", Value::object({{"action", "remove-worker"}, {"worker", address}}));
+  arm_timer();
+}
+
+// The machine has removed it already: say what is to be said, then hang up.
+void SchedulerServer::Impl::drop_worker(WorkerId worker) {
+  auto* session = session_of(worker);
+  if (session == nullptr) return;
+  if (!session->batch.empty()) session->connection->send(session->batch.take());
+  session->connection->close();
+  rpc.forget(session->name);
+  const auto address = session->name;
+  workers.erase(static_cast<std::uint32_t>(worker));
+  log_event("all", Value::object({{"action", "remove-worker"}, {"worker", address}}));
+}
+
+// ---- What they are told -------------------------------------------------------------------------
+
+void SchedulerServer::Impl::apply(Effects& effects) {
+  for (auto& effect : effects) {
+    if (auto* to_worker = std::get_if<scheduler::SendToWorker>(&effect)) {
+      if (auto* session = session_of(to_worker->worker)) {
+        session->batch.add(to_worker->message);
+        if (!session->dirty) {
+          mark_dirty(*session);
+          dirty_workers.push_back(static_cast<std::uint32_t>(to_worker->worker));
+        }
+      }
+    } else if (auto* to_client = std::get_if<scheduler::SendToClient>(&effect)) {
+      if (auto* session = session_of(to_client->client)) {
+        session->batch.add(to_client->message);
+        if (!session->dirty) {
+          mark_dirty(*session);
+          dirty_clients.push_back(static_cast<std::uint32_t>(to_client->client));
+        }
+      }
+    } else if (auto* dropped = std::get_if<scheduler::DropWorker>(&effect)) {
+      drop_worker(dropped->worker);
+    } else if (auto* retired = std::get_if<scheduler::RetirementDone>(&effect)) {
+      if (auto found = retirements.extract(retired->retirement)) found.mapped()(retired->retired);
+    } else if (auto* line = std::get_if<scheduler::LogLine>(&effect)) {
+      if (line->level >= 40) log::error(kLogger, "{}", line->text);
+      else if (line->level >= 30) log::warning(kLogger, "{}", line->text);
+      else if (line->level >= 20) log::info(kLogger, "{}", line->text);
+      else log::debug(kLogger, "{}", line->text);
+    } else if (auto* end = std::get_if<scheduler::ShutDown>(&effect)) {
+      close(end->reason);
+    }
+  }
+  effects.clear();
+  if (!timer) arm_timer();
+}
+
+void SchedulerServer::Impl::mark_dirty(Session& session) {
+  session.dirty = true;
+  if (flush_planned) return;
+  flush_planned = true;
+  loop.at_end_of_turn([this] { flush(); });
+}
+
+void SchedulerServer::Impl::flush() {
+  flush_planned = false;
+  const auto flush_all = [](auto& numbers, auto& sessions) {
+    for (const auto number : std::exchange(numbers, {})) {
+      const auto found = sessions.find(number);
+      if (found == sessions.end() || !found->second.dirty) continue;
+      Session& session = found->second;
+      session.dirty = false;
+      if (!session.batch.empty()) session.connection->send(session.batch.take());
+      if (session.close_after) session.connection->close();
+    }
+  };
+  flush_all(dirty_workers, workers);
+  flush_all(dirty_clients, clients);
+}
+
+// Backpressure: what a slow reader asks for is what fills its buffer, so it is not heard for a while.
+void SchedulerServer::Impl::relieve(Session& session) {
+  if (session.connection->unsent_bytes() > kUnsentBytesMax) session.connection->pause();
+  else session.connection->resume();
+}
+
+}  // namespace rask::scheduler_server

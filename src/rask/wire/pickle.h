@@ -1,0 +1,33 @@
+#pragma once
+// A small reader and writer of the pickles that the protocol needs: plain data only. It never runs
+// code: an opcode that would import or call something makes the read fail with its name.
+//
+// Reads protocols 0 to 5 of None, bool, int, float, str, bytes, list, tuple, dict, set; big
+// integers up to 64 bits. Writes protocol 4. An exception is read as its class name and arguments
+// (`read_exception`), without building it. Source: Lib/pickle.py and pickletools.py of CPython.
+#include <string>
+#include <string_view>
+
+#include "rask/base/result.h"
+#include "rask/wire/value.h"
+
+namespace rask::wire {
+
+//   errors   corrupt_message: bad pickle; invalid_argument: a pickle of something that is no plain
+//            data, with the name of the class or function it asks for.
+Result<Value> read_pickle(std::string_view pickle);
+
+// REQUIRES no Payload inside `value`.
+std::string write_pickle(const Value& value);
+
+// A pickled exception instance, as `__reduce__` writes it: "builtins.ValueError", ("no such
+// file",).
+struct PickledException {
+  std::string type;  // module.qualname
+  std::vector<Value> arguments;
+};
+Result<PickledException> read_exception(std::string_view pickle);
+// A pickle that Python reads as that built-in exception with one text argument: RuntimeError("…").
+std::string write_exception(std::string_view builtin_type, std::string_view message);
+
+}  // namespace rask::wire

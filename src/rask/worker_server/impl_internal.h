@@ -1,0 +1,110 @@
+#pragma once
+// What the files of this room share: the state of a running worker server.
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "rask/comm/rpc_server.h"
+#include "rask/executor/thread_pool.h"
+#include "rask/graph/task.h"
+#include "rask/graph/value.h"
+#include "rask/protocol/codec.h"
+#include "rask/worker_server/server.h"
+#include "rask/worker_server/system_metrics.h"
+
+namespace rask::worker_server {
+
+using comm::Request;
+using wire::Value;
+using worker::Instructions;
+
+// Where task threads leave what came of their jobs, for the loop to take. Outlives the server: a
+// thread that is still in a task when the server has gone writes into nothing that matters.
+struct Mailbox {
+  struct Finished {
+    worker::Event event;  // ExecuteSuccess, ExecuteFailure, RescheduleTask or SecedeTask
+    Key key;
+    TaskValue value;  // Of an ExecuteSuccess.
+  };
+
+  std::mutex mutex;
+  std::vector<Finished> finished;
+  bool posted = false;           // The loop has been told and has not come yet.
+  std::atomic<bool> polling{false};  // The loop comes by itself in a moment: no need to wake it.
+  std::function<void()> wake;    // Posts to the loop. Empty once the server has gone.
+};
+
+struct WorkerServer::Impl {
+  Impl(comm::EventLoop& event_loop, Options given);
+  ~Impl();
+
+  // ---- life cycle (server.cc)
+  Result<Ok> start();
+  void connect();
+  void register_with(const comm::ConnectionPtr& connection);
+  void on_registration_reply(const comm::ConnectionPtr& connection, const wire::Message& message);
+  void on_scheduler_message(const wire::Message& message);
+  void heartbeat();
+  void close(const std::string& reason, bool tell_nanny, bool failure);
+  void finish(const std::string& reason, bool failure);
+  void close_gracefully(const std::string& reason, bool restart);
+  Value metrics();
+  void every(Seconds interval, std::function<void()> callback);
+
+  // ---- tasks (execute.cc)
+  void feed(worker::Event&& event);
+  void carry_out(Instructions& instructions);
+  void start_jobs();
+  void prepare(worker::Execute&& execute);
+  void collect();
+  executor::ThreadPool& pool(const std::string& name);
+  void send(protocol::FromWorker&& message);
+  void plan_flush();
+
+  // ---- data between workers (transfer.cc)
+  void gather_dep(worker::GatherDep&& order);
+  void take_gathered(const worker::GatherDep& order, Seconds start, Result<wire::Message> reply);
+  void get_data(const Request& request);
+  void find_missing();
+
+  // ---- RPC (rpc.cc)
+  void add_handlers();
+  void run(const Request& request);
+  Value identity() const;
+
+  comm::EventLoop& loop;
+  Options options;
+  std::optional<worker::Worker> machine;  // From start() on: it needs the address.
+  comm::RpcServer server;
+  comm::RpcPool rpc;
+  std::unique_ptr<comm::Listener> listener;
+  comm::ConnectionPtr scheduler;  // The stream; null until registered.
+  protocol::Batch batch;
+  bool flush_planned = false;
+  std::string id;
+  std::string address;
+  Seconds started = 0;
+  bool closing = false;
+  bool closed = false;
+  bool missing_planned = false;
+  bool poll_planned = false;
+  int outgoing_count = 0;
+  std::int64_t outgoing_count_total = 0;
+  Seconds heartbeat_interval = 0.5;
+  SystemSample last_sample;
+  std::function<void()> registered_callback;
+  std::function<void(const std::string&, bool)> closed_callback;
+
+  std::unordered_map<Key, TaskValue> data;
+  std::map<std::string, std::vector<executor::ThreadPool::Job>, std::less<>> jobs;  // By executor.
+  std::shared_ptr<Mailbox> mailbox = std::make_shared<Mailbox>();
+  std::map<std::string, std::unique_ptr<executor::ThreadPool>, std::less<>> pools;
+};
+
+}  // namespace rask::worker_server

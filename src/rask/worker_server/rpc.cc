@@ -1,0 +1,169 @@
+// What a worker can be asked.
+#include <dlfcn.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "rask/base/log.h"
+#include "rask/graph/task.h"
+#include "rask/protocol/payloads.h"
+#include "rask/worker_server/impl_internal.h"
+
+namespace rask::worker_server {
+
+constexpr std::string_view kLogger = "distributed.worker";
+
+namespace {
+
+Key key_of(const Value& value) { return Key::from_msgpack(wire::encode(value)[0].view()); }
+
+Value value_of(const Key& key) {
+  auto parsed = wire::Message{{wire::Buffer::copy_of(key.msgpack())}}.parse();
+  return parsed.ok() ? std::move(parsed).value() : Value{};
+}
+
+// A value of a tree as what the store holds: a payload as it came, plain data encoded again.
+TaskValue stored(const Value& value) {
+  if (const auto* payload = value.get_if<wire::Payload>()) return TaskValue::from_payload(*payload);
+  return TaskValue::from_payload({.kind = wire::Payload::Kind::inlined,
+                                  .header = {},
+                                  .frames = {wire::encode(value)[0]}});
+}
+
+// Writes an uploaded file beside the worker's other files; a library is loaded at once.
+Result<Ok> keep_file(const std::string& folder, std::string_view name, std::string_view bytes,
+                     bool load) {
+  namespace fs = std::filesystem;
+  const fs::path path = fs::path{folder.empty() ? "." : folder} / fs::path{name}.filename();
+  std::error_code failed;
+  fs::create_directories(path.parent_path(), failed);
+  fs::remove(path, failed);  // A library that is loaded must not be written over in place.
+  std::ofstream file{path, std::ios::binary};
+  file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  file.close();
+  if (!file) {
+    return Error{ErrorCode::invalid_argument, fmt::format("cannot write {}", path.string())};
+  }
+  if (load && path.extension() == ".so") {
+    if (::dlopen(fs::absolute(path).c_str(), RTLD_NOW | RTLD_GLOBAL) == nullptr) {
+      return Error{ErrorCode::invalid_argument,
+                   fmt::format("cannot load {}: {}", path.string(), ::dlerror())};
+    }
+  }
+  return Ok{};
+}
+
+}  // namespace
+
+Value WorkerServer::Impl::identity() const {
+  return Value::object({{"type", "Worker"},
+                        {"id", id},
+                        {"scheduler", options.scheduler},
+                        {"nthreads", options.machine.nthreads},
+                        {"memory_limit", options.memory_limit_bytes},
+                        {"name", options.name},
+                        {"address", address}});
+}
+
+// Runs a function beside the tasks (client.run): on the thread of the "offload" executor.
+void WorkerServer::Impl::run(const Request& request) {
+  const auto* spec = request["function"].get_if<wire::Payload>();
+  const auto run_spec = spec != nullptr ? *spec : protocol::inlined(request["function"]);
+  if (!is_native_task(run_spec)) {
+    return request.reply(comm::error_reply(
+        "TypeError", "this worker is native: it runs C++ functions that it knows, not Python"));
+  }
+  std::vector<executor::ThreadPool::Job> job;
+  job.push_back([this, request, run_spec] {
+    auto outcome = run_task(run_spec, [](const Key&) { return TaskValue{}; });
+    auto* const target = &loop;
+    target->post([request, outcome = std::move(outcome)] {
+      if (const auto* value = std::get_if<TaskValue>(&outcome)) {
+        request.reply(Value::object({{"status", "OK"}, {"result", Value{value->to_payload()}}}));
+        return;
+      }
+      const auto* failure = std::get_if<TaskFailure>(&outcome);
+      const TaskFailure failed = failure != nullptr ? *failure : TaskFailure{"Reschedule", "", ""};
+      request.reply(Value::object({{"status", "error"},
+                                   {"exception", exception_payload(failed)},
+                                   {"traceback", traceback_payload(failed)},
+                                   {"exception_text", failed.message},
+                                   {"traceback_text", failed.traceback}}));
+    });
+  });
+  pool("offload").submit(job);
+}
+
+void WorkerServer::Impl::add_handlers() {
+  server.on("get_data", [this](const Request& r) { get_data(r); });
+  server.on("identity", [this](const Request& r) { r.reply(identity()); });
+  server.on("echo", [](const Request& r) { r.reply(r["data"]); });
+  server.on("ping", [](const Request& r) { r.reply("pong"); });
+  server.on("keys", [this](const Request& r) {
+    Value::Array keys;
+    for (const auto& [key, value] : data) keys.push_back(value_of(key));
+    r.reply(std::move(keys));
+  });
+  server.on("update_data", [this](const Request& r) {
+    worker::UpdateData update;
+    Value::Map sizes;
+    for (const auto& [name, value] : r["data"].as_map()) {
+      const Key key = key_of(name);
+      auto kept = stored(value);
+      const auto nbytes = static_cast<std::int64_t>(kept.nbytes());
+      data.insert_or_assign(key, std::move(kept));
+      update.nbytes.emplace_back(key, nbytes);
+      sizes.emplace_back(name, nbytes);
+    }
+    feed(std::move(update));
+    r.reply(Value::object({{"nbytes", std::move(sizes)}, {"status", "OK"}}));
+  });
+  server.on("free_keys", [this](const Request& r) {
+    protocol::FreeKeys free{.keys = {}, .stimulus_id = std::string{r["stimulus_id"].as_text()}};
+    for (const Value& key : r["keys"].as_array()) free.keys.push_back(key_of(key));
+    Instructions instructions;
+    machine->handle(protocol::ToWorker{std::move(free)}, loop.now(), instructions);
+    carry_out(instructions);
+    r.reply("OK");
+  });
+  server.on("upload_file", [this](const Request& r) {
+    const auto kept = keep_file(options.local_directory, r["filename"].as_text(),
+                                r["data"].as_text(), r["load"].as_bool(true));
+    if (!kept.ok()) return r.reply_error(kept.error());
+    r.reply(Value::object(
+        {{"status", "OK"}, {"nbytes", static_cast<std::int64_t>(r["data"].as_text().size())}}));
+  });
+  server.on("call_stack", [this](const Request& r) {
+    Value::Map stacks;
+    for (const auto& [key, duration] : machine->executing(loop.now())) {
+      stacks.emplace_back(value_of(key),
+                          Value::Array{fmt::format("running for {:.3f} s", duration)});
+    }
+    r.reply(std::move(stacks));
+  });
+  server.on("get_story", [this](const Request& r) {
+    std::vector<Key> keys;
+    std::vector<std::string> stimuli;
+    for (const Value& item : r["keys_or_stimuli"].as_array()) {
+      keys.push_back(key_of(item));
+      stimuli.emplace_back(item.as_text());
+    }
+    Value::Array story;
+    for (const auto& line : machine->story(keys, stimuli)) {
+      story.push_back(Value::Array{value_of(line.key), worker::to_string(line.start),
+                                   worker::to_string(line.finish), Value::Map{}, line.stimulus_id,
+                                   line.time});
+    }
+    r.reply(std::move(story));
+  });
+  server.on("versions", [](const Request& r) {
+    r.reply(Value::object({{"host", Value::Map{}}, {"packages", Value::Map{}}}));
+  });
+  server.on("terminate", [this](const Request& r) {
+    r.reply("OK");
+    close(std::string{r["reason"].as_text("worker-close")}, r["nanny"].as_bool(true), false);
+  });
+  server.on("run", [this](const Request& r) { run(r); });
+}
+
+}  // namespace rask::worker_server

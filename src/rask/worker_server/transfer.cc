@@ -1,0 +1,136 @@
+// Results that go from worker to worker: asked for (gather_dep) and given (get_data).
+#include "rask/base/log.h"
+#include "rask/worker_server/impl_internal.h"
+
+namespace rask::worker_server {
+
+constexpr std::string_view kLogger = "distributed.worker";
+
+namespace {
+
+void write_fields(wire::Writer& writer, std::initializer_list<std::pair<const char*, bool>> flags) {
+  for (const auto& [name, value] : flags) {
+    writer.text(name);
+    writer.boolean(value);
+  }
+}
+
+wire::Frames get_data_request(const std::vector<Key>& keys, std::string_view who) {
+  wire::MessageWriter message;
+  auto& root = message.root();
+  root.map(5);
+  root.text("op");
+  root.text("get_data");
+  root.text("keys");
+  root.array(keys.size());
+  for (const Key& key : keys) root.raw(key.msgpack());
+  root.text("who");
+  root.text(who);
+  write_fields(root, {{"max_connections", true}, {"reply", true}});
+  return message.take();
+}
+
+// What a get_data reply holds: {"status": …, "data": {key: value}}.
+struct DataReply {
+  std::string status;
+  std::vector<std::pair<Key, wire::Payload>> data;
+};
+
+Result<DataReply> read_data_reply(const wire::Message& message) {
+  wire::Reader reader{message.root()};
+  DataReply reply;
+  for (auto fields = reader.map(); fields > 0 && reader.ok(); --fields) {
+    const auto name = reader.text_or_binary();
+    if (name == "status") {
+      reply.status = reader.text_or_binary();
+    } else if (name == "data") {
+      for (auto count = reader.map(); count > 0 && reader.ok(); --count) {
+        Key key = Key::from_msgpack(reader.skip());
+        reply.data.emplace_back(std::move(key), message.payload(reader));
+      }
+    } else {
+      reader.skip();
+    }
+  }
+  if (!reader.ok() || reply.status.empty()) {
+    return Error{ErrorCode::corrupt_message, "a get_data reply that cannot be read"};
+  }
+  return reply;
+}
+
+}  // namespace
+
+// ---- Asking ---------------------------------------------------------------------------------------
+
+void WorkerServer::Impl::gather_dep(worker::GatherDep&& order) {
+  const auto start = loop.now();
+  auto request = get_data_request(order.keys, address);
+  const std::string peer = order.worker;
+  rpc.call(
+      peer, std::move(request), 0,
+      [this, order = std::move(order), start](Result<wire::Message> reply) {
+        if (!closing) take_gathered(order, start, std::move(reply));
+      },
+      wire::encode(Value{"OK"}));
+}
+
+void WorkerServer::Impl::take_gathered(const worker::GatherDep& order, Seconds start,
+                                       Result<wire::Message> message) {
+  auto reply = message.ok() ? read_data_reply(message.value()) : Result<DataReply>{message.error()};
+  if (!reply.ok() || (reply.value().status != "OK" && reply.value().status != "busy")) {
+    log::warning(kLogger, "Could not fetch {} keys from {}: {}", order.keys.size(), order.worker,
+                 reply.ok() ? reply.value().status : reply.error().message);
+    return feed(worker::GatherDepNetworkFailure{order.worker, order.keys});
+  }
+  if (reply.value().status == "busy") {
+    return feed(worker::GatherDepBusy{order.worker, order.keys});
+  }
+  worker::GatherDepSuccess success{
+      .worker = order.worker, .received = {}, .asked = order.keys, .start = start, .stop = 0};
+  success.stop = loop.now();
+  for (auto& [key, payload] : reply.value().data) {
+    auto value = TaskValue::from_payload(std::move(payload));
+    success.received.emplace_back(key, static_cast<std::int64_t>(value.nbytes()));
+    data.insert_or_assign(key, std::move(value));
+  }
+  feed(std::move(success));
+}
+
+void WorkerServer::Impl::find_missing() {
+  missing_planned = false;
+  if (closing || !machine->has_missing()) return;
+  feed(worker::FindMissing{});
+}
+
+// ---- Giving ---------------------------------------------------------------------------------------
+
+void WorkerServer::Impl::get_data(const Request& request) {
+  const auto& peer = request.connection()->peer();
+  // Clients gather with max_connections=False: they wait for nothing.
+  const bool limited = request["max_connections"].as_bool(true);
+  const int limit = machine->paused() ? 1 : options.transfer_outgoing_count_limit;
+  if (limited && outgoing_count >= limit) {
+    request.reply(Value::object({{"status", "busy"}}));
+    return;
+  }
+  ++outgoing_count_total;
+  wire::MessageWriter message;
+  auto& root = message.root();
+  root.map(2);
+  root.text("status");
+  root.text("OK");
+  root.text("data");
+  std::vector<std::pair<const Value*, const TaskValue*>> found;
+  for (const Value& key : request["keys"].as_array()) {
+    const auto entry = data.find(Key::from_msgpack(wire::encode(key)[0].view()));
+    if (entry != data.end()) found.emplace_back(&key, &entry->second);
+  }
+  root.map(found.size());
+  for (const auto& [key, value] : found) {
+    message.value(*key);
+    message.payload(value->to_payload(!peer.dense));
+  }
+  request.connection()->send(message.take());
+}
+
+}  // namespace rask::worker_server

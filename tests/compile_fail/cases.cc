@@ -1,0 +1,53 @@
+// One case each, chosen by -D CASE_<name>. See CMakeLists.txt.
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "rask/client/client.h"
+
+int inc(int x) { return x + 1; }
+int sum(const std::vector<int>& items) { return static_cast<int>(items.size()); }
+std::string name() { return "x"; }
+int changes(int& x) { return ++x; }
+int takes_file(std::FILE* file) { return file == nullptr ? 0 : 1; }
+std::FILE* gives_file(int) { return nullptr; }
+struct WithFile {
+  int number = 0;
+  std::FILE* file = nullptr;
+};
+int takes_struct(const WithFile& value) { return value.number; }
+
+void use(rask::Client& client) {
+  auto number = client.submit<inc>(1);
+  auto text = client.submit<name>();
+  client.submit<sum>(std::vector{number, number});
+  rask::Graph graph;
+  auto node = graph.add<name>("name");
+#if defined(CASE_wrong_argument)
+  client.submit<inc>("one");
+#elif defined(CASE_wrong_future)
+  client.submit<inc>(text);
+#elif defined(CASE_wrong_list)
+  client.submit<sum>(std::vector{text});
+#elif defined(CASE_real_for_integer)
+  client.submit<inc>(1.5);
+#elif defined(CASE_too_few_arguments)
+  client.submit<inc>();
+#elif defined(CASE_too_many_arguments)
+  client.submit<inc>(1, 2);
+#elif defined(CASE_mutable_reference)
+  client.submit<changes>(1);
+#elif defined(CASE_parameter_without_codec)
+  client.submit<takes_file>(stdout);
+#elif defined(CASE_result_without_codec)
+  client.submit<gives_file>(1);
+#elif defined(CASE_field_without_codec)
+  client.submit<takes_struct>(WithFile{});
+#elif defined(CASE_unnamed_lambda)
+  client.submit<[](int x) { return x; }>(1);
+#elif defined(CASE_map_wrong_item)
+  client.map<inc>(std::vector<std::string>{"a"});
+#elif defined(CASE_graph_wrong_node)
+  graph.add<inc>("inc", node);
+#endif
+}

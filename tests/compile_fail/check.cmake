@@ -1,0 +1,23 @@
+# Compiles one case. With a MESSAGE it must fail, and the first error must say that.
+execute_process(
+  COMMAND ${COMPILER} -std=c++20 -fsyntax-only -I ${INCLUDE} -D CASE_${CASE} ${SOURCE}
+  RESULT_VARIABLE status ERROR_VARIABLE errors OUTPUT_VARIABLE errors)
+if(MESSAGE STREQUAL "")
+  if(NOT status EQUAL 0)
+    message(FATAL_ERROR "this must compile:\n${errors}")
+  endif()
+  return()
+endif()
+if(status EQUAL 0)
+  message(FATAL_ERROR "this compiles, but must not")
+endif()
+string(REGEX MATCH "error:[^\n]*" first "${errors}")
+string(FIND "${first}" "${MESSAGE}" found)
+if(found EQUAL -1)
+  message(FATAL_ERROR "the first error must say \"${MESSAGE}\":\n${errors}")
+endif()
+string(REGEX MATCHALL "error:" all "${errors}")
+list(LENGTH all count)
+if(count GREATER 3)
+  message(FATAL_ERROR "one mistake, but ${count} errors:\n${errors}")
+endif()

@@ -1,0 +1,7 @@
+// What a client says to a scheduler.
+#include "protocol_fuzz.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace rask::protocol;
+  return check<FromClient>(data, size, read_from_client);
+}

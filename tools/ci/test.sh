@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# `make test`: each step in turn, all of them even when one fails, then what each said last.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+mkdir -p build/log
+failed=0
+closing=()
+
+# step <name> <regular expression of the closing line> <command…>
+step() {
+  local name=$1 closes=$2 begin=$SECONDS status last
+  local quiet='^\[[0-9]+/[0-9]+\]|Passed +[0-9.]+ sec|^ +Start '
+  shift 2
+  echo "==> $name"
+  echo 0 >"build/log/$name.status"
+  { "$@" 2>&1 || echo $? >"build/log/$name.status"; } |
+    tee "build/log/$name.log" | { grep -vE "$quiet" || true; }
+  status=$(<"build/log/$name.status")
+  last=$(grep -E "$closes" "build/log/$name.log" | tail -n 1) || last="no closing line"
+  [ "$status" -eq 0 ] || { failed=1; last="FAILED ($status): $last"; }
+  closing+=("$(printf '%-8s %4d s  %s' "$name" $((SECONDS - begin)) "$last")")
+}
+
+tools/setup.sh
+step build '.' make --no-print-directory build
+step release '% tests passed' ctest --preset release --no-tests=error
+step asan '% tests passed' tools/ci/sanitize.sh asan
+step tsan '% tests passed' tools/ci/sanitize.sh tsan
+step fuzz '^fuzz:' tools/ci/fuzz.sh "${FUZZ_SECONDS:-60}"
+step lint '^tidy:' make --no-print-directory lint
+printf '\n%s\n' "make test: $SECONDS s"
+printf '%s\n' "${closing[@]}"
+exit $failed
