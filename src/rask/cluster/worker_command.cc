@@ -239,11 +239,12 @@ std::vector<std::string> child_command(const std::vector<std::string>& program,
   command.insert(command.end(), words.begin(), words.end());
   // Later options win; what was shared between processes is said exactly.
   for (const std::string& more :
-       {std::string{"--no-nanny"}, std::string{"--nworkers=1"}, "--name=" + name,
+       {std::string{"--no-nanny"}, std::string{"--nworkers=1"},
         fmt::format("--nthreads={}", resolved.nthreads),
         fmt::format("--memory-limit={}", resolved.memory_limit_bytes)}) {
     command.push_back(more);
   }
+  if (!name.empty()) command.push_back("--name=" + name);
   return command;
 }
 

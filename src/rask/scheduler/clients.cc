@@ -67,8 +67,10 @@ void State::client_desires_keys(std::uint32_t client, std::span<const Key> wante
 }
 
 void State::client_releases_keys(std::uint32_t client, std::span<const Key> released) {
-  for (const auto& key : released) {
-    const auto id = find(key);
+  constexpr std::size_t kAhead = 6;
+  for (std::size_t i = 0; i < released.size(); ++i) {
+    if (i + 2 * kAhead < released.size()) prefetch(released[i + 2 * kAhead], released[i + kAhead]);
+    const auto id = find(released[i]);
     if (id != kNone && wants(client, tasks[id])) release_key(client, id);
   }
 }
@@ -201,7 +203,7 @@ void State::add_data(const Key& key, std::span<const std::uint32_t> places, std:
   set_failure(task, kNone);
   task.waiting_on = 0;
   ++transition_count;
-  if (start != TaskState::memory) log_transition(Key{key}, start, TaskState::memory);
+  if (start != TaskState::memory) log_transition(key, start, TaskState::memory);
   for (const auto worker : places) add_replica(id, worker);
   leave_play(task);
   if (client) desire(*client, id);

@@ -24,6 +24,7 @@ class GraphUpdate {
  private:
   void intern();
   bool walk();
+  std::uint32_t find_wanted(std::size_t index) const;
   bool visit(std::uint32_t id);
   void cancel();
   void cull();
@@ -122,8 +123,9 @@ bool GraphUpdate::walk() {
   }
   offsets_.push_back(static_cast<std::uint32_t>(dependency_ids_.size()));
   bool complete = true;
-  for (const auto& key : graph_.keys) {
-    const auto id = state_.find(key);
+  wanted_.reserve(graph_.keys.size());
+  for (std::size_t i = 0; i < graph_.keys.size(); ++i) {
+    const auto id = find_wanted(i);
     if (id == kNone) {
       complete = false;
       continue;
@@ -132,6 +134,13 @@ bool GraphUpdate::walk() {
     complete = visit(id) && complete;
   }
   return complete;
+}
+
+// The keys of a map are the keys of its tasks, in order.
+std::uint32_t GraphUpdate::find_wanted(std::size_t index) const {
+  const auto& key = graph_.keys[index];
+  const auto guess = index < ids_.size() ? ids_[index] : kNone;
+  return guess != kNone && state_.tasks[guess].key == key ? guess : state_.find(key);
 }
 
 bool GraphUpdate::visit(std::uint32_t root) {

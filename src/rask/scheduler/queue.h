@@ -38,6 +38,10 @@ class TaskQueue {
     return kNone;
   }
   void drop_first();
+  // The task that comes up after `ahead` others, if that is known; for the cache.
+  std::uint32_t upcoming(std::size_t ahead) const {
+    return run_begin_ + ahead < run_.size() ? run_[run_begin_ + ahead].task : kNone;
+  }
   // Throws away stale entries when they outnumber the live ones.
   template <class Live>
   void trim(Live&& live) {

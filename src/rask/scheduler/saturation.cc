@@ -125,6 +125,7 @@ void State::fill_queue_slots() {
   while (!open.empty()) {
     const auto id = queue.peek(live);
     if (id == kNone) break;
+    if (const auto soon = queue.upcoming(4); soon != kNone) prefetch(soon);
     transition(id, TaskState::processing);
     if (tasks[id].state == TaskState::queued) break;  // No worker has room for it.
     queue.drop_first();

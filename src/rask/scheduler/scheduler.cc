@@ -79,7 +79,15 @@ void Scheduler::handle(WorkerId worker, protocol::FromWorker&& message, Seconds 
 void Scheduler::handle(WorkerId worker, std::span<protocol::FromWorker> messages, Seconds now,
                        Effects& out) {
   const State::Event event{*state_, {}, now, out};
-  for (auto& message : messages) state_->handle(number(worker), std::move(message));
+  constexpr std::size_t kAhead = 4;
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    if (i + 2 * kAhead < messages.size()) {
+      const auto* soon = std::get_if<protocol::TaskFinished>(&messages[i + 2 * kAhead]);
+      const auto* next = std::get_if<protocol::TaskFinished>(&messages[i + kAhead]);
+      if (soon != nullptr && next != nullptr) state_->prefetch(soon->key, next->key);
+    }
+    state_->handle(number(worker), std::move(messages[i]));
+  }
 }
 
 void Scheduler::handle(ClientId id, protocol::FromClient&& message, Seconds now, Effects& out) {

@@ -109,15 +109,26 @@ void State::close_stimulus() {
   stimulus_.clear();
 }
 
-void State::log_transition(Key&& key, TaskState start, TaskState finish) {
+void State::log_transition(const Key& key, TaskState start, TaskState finish) {
   if (!stimulus_number_) stimulus_number_ = story.open_stimulus();
-  story.add(std::move(key), start, finish, *stimulus_number_, now);
+  story.add(key, start, finish, *stimulus_number_, now);
 }
 
 // ---- Tasks --------------------------------------------------------------------------------------
 
 std::uint32_t State::find(const Key& key) const {
   return keys.find(key.hash(), [&](std::uint32_t id) { return tasks[id].key == key; });
+}
+
+void State::prefetch(const Key& soon, const Key& next) const {
+  keys.prefetch(soon.hash());
+  const auto id = keys.find(next.hash(), [](std::uint32_t) { return true; });
+  if (id != kNone) prefetch(id);
+}
+
+void State::prefetch(std::uint32_t id) const {
+  const auto* bytes = reinterpret_cast<const char*>(&tasks[id]);
+  for (std::size_t offset = 0; offset < sizeof(Task); offset += 64) __builtin_prefetch(bytes + offset);
 }
 
 std::uint32_t State::create(Key key, TaskState initial) {

@@ -45,6 +45,9 @@ class State {
 
   // ---- Tasks (state.cc) -------------------------------------------------------------------------
   std::uint32_t find(const Key& key) const;
+  // Brings what is needed to find and change a task into the cache; cheap, and never wrong.
+  void prefetch(const Key& soon, const Key& next) const;
+  void prefetch(std::uint32_t id) const;
   std::uint32_t create(Key key, TaskState initial);
   void set_run_spec(Task& task, Payload&& run_spec);
   Payload run_spec(const Task& task) const;
@@ -123,7 +126,7 @@ class State {
   bool too_large_for(std::uint32_t id, const Worker& worker);
   void remove_from_unrunnable(Task& task);
   void dec_needs_what(Worker& worker, std::uint32_t dependency, bool all);
-  void log_transition(Key&& key, TaskState start, TaskState finish);
+  void log_transition(const Key& key, TaskState start, TaskState finish);
 
   // ---- Placement (placement.cc) -------------------------------------------------------------------
   bool is_rootish(const Task& task) const;

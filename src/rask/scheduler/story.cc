@@ -5,30 +5,40 @@
 namespace rask::scheduler {
 
 namespace {
-constexpr std::uint64_t kStimulusMask = (std::uint64_t{1} << 56) - 1;
+constexpr std::uint64_t kStimulusMask = (std::uint64_t{1} << 36) - 1;
 }
 
 std::uint64_t StoryLog::open_stimulus() {
-  const auto number = stimulus_count_++;
-  if (length_ != 0 && stimuli_.size() < length_) stimuli_.emplace_back();
-  return number;
+  last_ = nullptr;
+  if (length_ == 0) return 0;
+  if (stimuli_.size() < length_) stimuli_.emplace_back();
+  return stimulus_count_++ % length_;
 }
 
 void StoryLog::set_stimulus(std::uint64_t number, std::string&& text) {
-  if (length_ != 0) stimuli_[number % length_] = std::move(text);
+  if (length_ != 0) stimuli_[number] = std::move(text);
 }
 
-void StoryLog::add(Key&& key, TaskState start, TaskState finish, std::uint64_t stimulus,
+void StoryLog::add(const Key& key, TaskState start, TaskState finish, std::uint64_t stimulus,
                    Seconds now) {
   if (length_ == 0) return;
-  Line line{std::move(key), now, static_cast<std::uint8_t>(start) & 15u,
-            static_cast<std::uint8_t>(finish) & 15u, stimulus & kStimulusMask};
-  if (lines_.size() < length_) {
-    lines_.push_back(std::move(line));
+  if (last_ != nullptr && last_->state_count < kStatesMax && last_->key == key &&
+      last_->state(last_->state_count - 1) == start) {
+    const auto states = last_->states | static_cast<std::uint64_t>(finish)
+                                            << (4 * last_->state_count);
+    last_->states = states & 0xff'ffff;
+    last_->state_count = (last_->state_count + 1) & 15;
     return;
   }
-  lines_[next_] = std::move(line);
-  next_ = (next_ + 1) % length_;
+  const auto states = static_cast<std::uint64_t>(start) | static_cast<std::uint64_t>(finish) << 4;
+  Line line{key, now, states & 0xff'ffff, 2, stimulus & kStimulusMask};
+  if (lines_.size() < length_) {
+    last_ = &lines_.emplace_back(std::move(line));
+    return;
+  }
+  last_ = &lines_[next_];
+  *last_ = std::move(line);
+  next_ = next_ + 1 == length_ ? 0 : next_ + 1;
 }
 
 std::vector<Scheduler::StoryLine> StoryLog::find(std::span<const Key> keys,
@@ -40,8 +50,8 @@ std::vector<Scheduler::StoryLine> StoryLog::find(std::span<const Key> keys,
     if (std::find(keys.begin(), keys.end(), line.key) == keys.end() &&
         std::find(stimuli.begin(), stimuli.end(), stimulus) == stimuli.end())
       continue;
-    out.push_back({line.key, static_cast<TaskState>(line.start),
-                   static_cast<TaskState>(line.finish), stimulus, line.time});
+    for (std::uint64_t step = 0; step + 1 < line.state_count; ++step)
+      out.push_back({line.key, line.state(step), line.state(step + 1), stimulus, line.time});
   }
   return out;
 }

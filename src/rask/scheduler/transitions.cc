@@ -100,7 +100,8 @@ void State::transition(std::uint32_t id, TaskState finish) {
   if (start == finish) return;
   ++transition_count;
   ++work_count;
-  auto key = task.key;
+  // Only a task that ends takes its key along.
+  const auto key = finish == TaskState::forgotten ? task.key : Key{};
   if (const auto function = function_of(start, finish)) {
     (this->*function)(id);
   } else {
@@ -115,7 +116,7 @@ void State::transition(std::uint32_t id, TaskState finish) {
     return;
   }
   // A record that was freed says so by its state.
-  if (task.state != start) log_transition(std::move(key), start, task.state);
+  if (task.state != start) log_transition(task.key.empty() ? key : task.key, start, task.state);
 }
 
 // ---- released ------------------------------------------------------------------------------------
