@@ -36,9 +36,10 @@ def machine_busy_seconds():
 class Cluster:
     """One scheduler, two single-thread workers and a client that answers questions."""
 
-    def __init__(self, name, scheduler, worker, client, environment=None):
+    def __init__(self, name, scheduler, worker, client, worker_options=(), environment=None):
         self.name = name
         self.commands = scheduler, worker, client
+        self.worker_options = worker_options
         self.environment = {**os.environ, **(environment or {})}
         self.processes = {}
 
@@ -58,8 +59,8 @@ class Cluster:
         address = self.read_address(info)
         for i in range(2):
             self.spawn(f"worker-{i}", [*worker, address, "--nthreads", "1", "--no-nanny",
-                                       "--no-dashboard", "--name", f"bench-{i}",
-                                       "--local-directory", str(folder)], folder)
+                                       "--name", f"bench-{i}", "--local-directory", str(folder),
+                                       *self.worker_options], folder)
         self.spawn("client", [*client, address], folder,
                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.read_answer()

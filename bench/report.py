@@ -76,8 +76,8 @@ def floors(results):
     large = native["map_100k"]
     rate = large["tasks"] / large["seconds"]["median"]
     cpu = large["cpu_us_per_task"]
-    copy = results["tcp_copy"]["median"]
     transfer = native["transfer_64MiB"]["seconds"]["median"]
+    copy = native["transfer_64MiB"]["tcp_copy_seconds"]["median"]
     speed = results["transfer_bytes"] / transfer / 1e9
     chain = native["chain_1000"]
     link = chain["seconds"]["median"] / chain["tasks"] * 1e6

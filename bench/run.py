@@ -17,7 +17,7 @@ import time
 
 from processes import Cluster
 from report import print_floors, print_ratios
-from tcp_copy import tcp_copy_seconds
+from tcp_copy import TcpCopy
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MIB = 1 << 20
@@ -40,15 +40,16 @@ def questions(quick):
 def native_cluster(build):
     tasks = str(build / "bin/libbench_tasks.so")
     rask = str(build / "bin/rask")
-    return Cluster("rask", [rask, "scheduler"], [rask, "worker", "--preload", tasks],
-                   [str(build / "bin/native_bench")])
+    return Cluster("rask", [rask, "scheduler"], [rask, "worker"],
+                   [str(build / "bin/native_bench")], ["--preload", tasks])
 
 
 def stock_cluster(name, environment):
     dask = [sys.executable, "-m", "dask"]
     client = [sys.executable, str(ROOT / "bench/stock_bench.py")]
     environment = {"PYTHONPATH": str(ROOT / "bench"), "PYTHONHASHSEED": "0", **environment}
-    return Cluster(name, [*dask, "scheduler"], [*dask, "worker"], client, environment)
+    return Cluster(name, [*dask, "scheduler"], [*dask, "worker"], client, ["--no-dashboard"],
+                   environment)
 
 
 def spread(values):
@@ -83,10 +84,22 @@ def measure(cluster, plan, native, nbytes, transfers):
                 answers = [cluster.ask(text) for _ in range(runs)]
                 results[name] = summarize(answers)
                 say(cluster.name, name, results[name])
-        answers = [cluster.ask(f"transfer {nbytes} {i}") for i in range(transfers)]
-        results["transfer_64MiB"] = summarize(answers)
+        results["transfer_64MiB"] = measure_transfer(cluster, nbytes, transfers)
         say(cluster.name, "transfer_64MiB", results["transfer_64MiB"])
     return results
+
+
+def measure_transfer(cluster, nbytes, runs):
+    """Transfers between the workers and plain copies in turn, so that both meet the same machine."""
+    answers, copies, reused = [], [], []
+    with TcpCopy(nbytes) as copy:
+        memory = bytearray(nbytes)
+        for i in range(runs + 2):
+            answers.append(cluster.ask(f"transfer {nbytes} {i}"))
+            copies.append(copy.seconds())
+            reused.append(copy.seconds(memory))
+    return summarize(answers[2:]) | {"tcp_copy_seconds": spread(copies[2:]),
+                                     "tcp_copy_into_reused_memory_seconds": spread(reused[2:])}
 
 
 def measure_memory(cluster, count):
@@ -164,7 +177,6 @@ def main():
 
     plan, nbytes = questions(options.quick), 64 * MIB
     results = {"machine": machine(), "transfer_bytes": nbytes, "quick": options.quick}
-    results["tcp_copy"] = spread(tcp_copy_seconds(nbytes, 15))
     if not options.stock_only:
         results["rask"] = run_native(options, plan, nbytes)
     if not options.native_only:

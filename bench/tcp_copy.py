@@ -1,36 +1,49 @@
 """How fast a plain TCP connection carries one object between two processes of this machine: the limit
-for a transfer between workers. The receiver's memory is new each time, as a worker's is."""
+for a transfer between workers. The receiver's memory is new each time, as a worker's is, and in huge
+pages where the system has them: what a copy can do at best. Reused memory is measured beside it."""
+import mmap
 import multiprocessing
 import socket
 import time
 
 
-def _send(port, nbytes, copies):
-    payload = memoryview(bytes(nbytes))
+def _send(port, nbytes):
+    payload = memoryview(b"\1" * nbytes)
     with socket.create_connection(("127.0.0.1", port)) as peer:
-        for _ in range(copies):
-            if not peer.recv(1):
-                return
+        while peer.recv(1):
             peer.sendall(payload)
 
 
-def tcp_copy_seconds(nbytes, copies):
-    """Seconds of each of `copies` copies, from the request to the last byte."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        sender = multiprocessing.get_context("fork").Process(
-            target=_send, args=(server.getsockname()[1], nbytes, copies), daemon=True)
-        sender.start()
-        peer, _ = server.accept()
-        with peer:
-            seconds = [_copy_once(peer, nbytes) for _ in range(copies)]
-        sender.join(10)
-    return seconds
+def new_memory(nbytes):
+    memory = mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory
 
 
-def _copy_once(peer, nbytes):
-    begin = time.perf_counter()
-    peer.sendall(b"x")
-    view, done = memoryview(bytearray(nbytes)), 0
-    while done < nbytes:
-        done += peer.recv_into(view[done:])
-    return time.perf_counter() - begin
+class TcpCopy:
+    """A process that sends `nbytes` for each byte that it is sent."""
+
+    def __init__(self, nbytes):
+        self.nbytes = nbytes
+
+    def __enter__(self):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            self.sender = multiprocessing.get_context("fork").Process(
+                target=_send, args=(server.getsockname()[1], self.nbytes), daemon=True)
+            self.sender.start()
+            self.peer, _ = server.accept()
+        return self
+
+    def seconds(self, memory=None):
+        """Of one copy, from the request to the last byte, into `memory` or into new memory."""
+        begin = time.perf_counter()
+        self.peer.sendall(b"x")
+        memory = memory or new_memory(self.nbytes)
+        view, done = memoryview(memory), 0
+        while done < self.nbytes:
+            done += self.peer.recv_into(view[done:])
+        return time.perf_counter() - begin
+
+    def __exit__(self, *_):
+        self.peer.close()
+        self.sender.join(10)

@@ -19,30 +19,62 @@ SIZE_MAX = 3000
 PAYLOAD = {"__Serialized__": 1}
 HEADER = msgpack.dumps({"serializer": "x", "num-sub-frames": 1})
 ANNOTATIONS = [1, 2, ["w"], True, {"GPU": 1.5}, {"retries": 2}]
+GRAPH_TASKS = [[[], 1], [[0, ["x"]], 2, ANNOTATIONS, 7], [[1], PAYLOAD, 0, 1]]
+RUN_SPEC = ["rask", "inc", [1]]
+TWO_DEPENDENCIES = ["b", "tcp://h:1", 28, ("c", 1), [0, "tcp://h:2"], 1]
+STARTSTOPS = [["compute", 1.0, 2.0], ["transfer", 0.5, 1.0, "w"]]
 DENSE = {
     "from_client": [
-        [1, [["a", ("b", 1), "c"], [[[], 1], [[0, ["x"]], 2, ANNOTATIONS, 7], [[1], PAYLOAD, 0, 1]]],
-         [0, 2, ["y"]], "parent", 0.5, True, "s"],
-        [2, ["a", 5], "s"], [3, ["a"]], [4, ["a"], True, "why", "msg"],
-        [5, ["a", ["tcp://h:1"]], ["a", 28]], [6, "a"], [7], [8], [9, "t"], [10, "t"],
+        [1, [["a", ("b", 1), "c"], GRAPH_TASKS], [0, 2, ["y"]], "parent", 0.5, True, "s"],
+        [2, ["a", 5], "s"],
+        [3, ["a"]],
+        [4, ["a"], True, "why", "msg"],
+        [5, ["a", ["tcp://h:1"]], ["a", 28]],
+        [6, "a"],
+        [7],
+        [8],
+        [9, "t"],
+        [10, "t"],
         [11, ["t", "u"], {"n": PAYLOAD}],
     ],
     "to_client": [
-        [32, "a", PAYLOAD, ["tcp://h:1", 0]], [33, "a", PAYLOAD, None], [34, ["a"], "why"], [35, "a"],
-        [36, ("a", 1)], [37], [38, "t", [1.5, {"a": 1}]], [39, "text"], [40, 5.0], [41, {"warning": "w"}],
+        [32, "a", PAYLOAD, ["tcp://h:1", 0]],
+        [33, "a", PAYLOAD, None],
+        [34, ["a"], "why"],
+        [35, "a"],
+        [36, ("a", 1)],
+        [37],
+        [38, "t", [1.5, {"a": 1}]],
+        [39, "text"],
+        [40, 5.0],
+        [41, {"warning": "w"}],
     ],
     "to_worker": [
-        [64, "a", 7, [0, 1, 2], "s", ["b", "tcp://h:1", 28, ("c", 1), [0, "tcp://h:2"], 1],
-         ["rask", "inc", [1]], {"GPU": 1.0}, True, ANNOTATIONS, "span", 1e-6],
+        [64, "a", 7, [0, 1, 2], "s", TWO_DEPENDENCIES, RUN_SPEC, {"GPU": 1.0}, True, ANNOTATIONS]
+        + ["span", 1e-6],
         [64, "b", 8, [0, 1, 3], None, [], PAYLOAD, None, False, 0],
-        [65, ["a"], "s"], [66, "a"], [67, ["a", 0, 28]], [68, ["a"]],
-        [69, ["a", ["tcp://h:1", 0]], "t"], [70, "a", "s"], [71, 5, "s"], [72, "tcp://h:1", "s"], [73, "why"],
+        [65, ["a"], "s"],
+        [66, "a"],
+        [67, ["a", 0, 28]],
+        [68, ["a"]],
+        [69, ["a", ["tcp://h:1", 0]], "t"],
+        [70, "a", "s"],
+        [71, 5, "s"],
+        [72, "tcp://h:1", "s"],
+        [73, "why"],
     ],
     "from_worker": [
-        [96, "a", 7, "s", 28, None, "int", {"k": 1}, 12345, [["compute", 1.0, 2.0], ["transfer", 0.5, 1.0, "w"]]],
+        [96, "a", 7, "s", 28, None, "int", {"k": 1}, 12345, STARTSTOPS],
         [97, "a", 7, None, PAYLOAD, None, "ValueError()", "tb", 1, []],
-        [98, "a"], [99, "a", "s"], [100, "a", 1, 0.5, "s"], [101, ["a"], "s"], [102, ["a"]],
-        [103, "a", "executing", "s"], [104, 4, "s"], [105], [11, ["t"], PAYLOAD],
+        [98, "a"],
+        [99, "a", "s"],
+        [100, "a", 1, 0.5, "s"],
+        [101, ["a"], "s"],
+        [102, ["a"]],
+        [103, "a", "executing", "s"],
+        [104, 4, "s"],
+        [105],
+        [11, ["t"], PAYLOAD],
     ],
 }
 
@@ -64,7 +96,8 @@ def main() -> None:
     for direction, messages in DENSE.items():
         for message in messages:
             write(direction, msgpack.dumps([message]), [HEADER, b"frame"])
-        write(direction, msgpack.dumps([m for m in messages if "__Serialized__" not in repr(m)]), [])
+        without_frames = [m for m in messages if "__Serialized__" not in repr(m)]
+        write(direction, msgpack.dumps(without_frames), [])
 
 
 if __name__ == "__main__":

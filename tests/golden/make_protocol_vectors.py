@@ -161,7 +161,7 @@ def synthesize() -> None:
     """Messages that only a cluster in trouble sends, by the stock classes and encoder."""
     built = {
         "from_worker": [
-            wsm.RequestRefreshWhoHasMsg(keys=["a", ("b", 1)], stimulus_id="find-missing-1").to_dict(),
+            wsm.RequestRefreshWhoHasMsg(keys=["a", ("b", 1)], stimulus_id="find-1").to_dict(),
             wsm.ReleaseWorkerDataMsg(key=("b", 1), stimulus_id="s-1").to_dict(),
             wsm.StealResponseMsg(key="a", state=None, stimulus_id="steal-0").to_dict(),
             wsm.StealResponseMsg(key="a", state="executing", stimulus_id="steal-1").to_dict(),
@@ -172,8 +172,9 @@ def synthesize() -> None:
         "to_worker": [
             {"op": "refresh-who-has", "who_has": {("b", 1): ["tcp://h:1", "tcp://h:2"], "c": []},
              "stimulus_id": "s-3"},
-            {"op": "acquire-replicas", "who_has": {"a": ["tcp://h:1"], ("b", 1): ["tcp://h:2", "tcp://h:1"]},
-             "nbytes": {"a": 28, ("b", 1): 1 << 40}, "stimulus_id": "s-3"},
+            {"op": "acquire-replicas", "nbytes": {"a": 28, ("b", 1): 1 << 40},
+             "who_has": {"a": ["tcp://h:1"], ("b", 1): ["tcp://h:2", "tcp://h:1"]},
+             "stimulus_id": "s-3"},
             {"op": "cancel-compute", "key": "a", "stimulus_id": "s-4"},
             {"op": "steal-request", "key": ("b", 1), "stimulus_id": "steal-2"},
             {"op": "worker-status-change", "status": "closing_gracefully", "stimulus_id": "s-5"},
@@ -187,7 +188,8 @@ def synthesize() -> None:
             {"op": "adjust-heartbeat-interval", "interval": 5.0},
         ],
         "from_client": [
-            {"op": "update-data", "who_has": {"s": ["tcp://h:1"]}, "nbytes": {"s": 28}, "client": "c"},
+            {"op": "update-data", "who_has": {"s": ["tcp://h:1"]}, "nbytes": {"s": 28},
+             "client": "c"},
             {"op": "close-client"},
         ],
     }
@@ -226,7 +228,8 @@ async def main(path: str) -> None:
         file.write(",\n".join(json.dumps(v) for v in vectors))
         file.write("\n]}\n")
     for direction in ("from_client", "to_client", "from_worker", "to_worker"):
-        print(direction, sorted({o for v in vectors if v["direction"] == direction for o in v["ops"]}))
+        ops = {op for v in vectors if v["direction"] == direction for op in v["ops"]}
+        print(direction, sorted(ops))
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ done
 address=$(sed -n 's/.*"address": *"\([^"]*\)".*/\1/p' "$work/scheduler.json" | head -n 1)
 for name in a b; do
   timeout 120 "$rask" worker "$address" --name "$name" --nthreads 1 --preload "$tasks" \
-    --local-directory "$work" --no-dashboard >"$work/worker-$name.log" 2>&1 &
+    --local-directory "$work" >"$work/worker-$name.log" 2>&1 &
   pids+=($!)
 done
 if ! timeout 60 "$app" "$address"; then

@@ -74,7 +74,9 @@ WorkerPlan Scenario::plan_worker(const std::string& name) {
   WorkerPlan plan;
   plan.name = name;
   plan.nthreads = random_.between(1, random_.chance(0.2) ? 8 : 2);
-  if (faults_.resources && random_.chance(0.5)) plan.resources["R"] = random_.between(1, 2);
+  // Where a task may run on one worker only, that one has what it needs.
+  if (faults_.resources && (faults_.restrictions || random_.chance(0.5)))
+    plan.resources["R"] = random_.between(1, 2);
   if (random_.chance(0.1)) plan.slowness = random_.spread(2, 30);
   return plan;
 }

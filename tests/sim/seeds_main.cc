@@ -47,6 +47,7 @@ bool run_seed(std::uint64_t seed) {
 
 int main(int argc, char** argv) {
   std::signal(SIGABRT, on_abort);
+  std::setvbuf(stdout, nullptr, _IOLBF, 1 << 16);  // A trace tells all, up to the abort.
   const auto first = number_from("RASK_SIM_FIRST_SEED", 1);
   const auto count = number_from("RASK_SEEDS", number_from("RASK_SIM_SEEDS", 2000));
   const std::uint64_t part = argc > 2 ? std::stoull(argv[1]) : 0;

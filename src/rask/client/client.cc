@@ -124,6 +124,8 @@ void Client::cancel_refs(const std::vector<FutureRef>& futures, const CancelOpti
   core_->cancel(futures, options);
 }
 
+void Client::retry_refs(const std::vector<FutureRef>& futures) { core_->retry(futures); }
+
 // ---- scatter ------------------------------------------------------------------------------------
 
 std::vector<FutureRef> Client::scatter_items(std::vector<internal::ScatterItem> items,

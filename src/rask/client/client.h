@@ -198,7 +198,7 @@ class Client {
   }
   template <class T>
   void retry(const std::vector<Future<T>>& futures) {
-    for (const Future<T>& future : futures) future.retry();
+    retry_refs(internal::refs_of(futures));
   }
 
   // Runs a function on every worker now, beside the tasks; its results by worker.
@@ -371,6 +371,7 @@ class Client {
                                                 const SubmitOptions& options);
   internal::FutureRef desire(const Key& key);
   void cancel_refs(const std::vector<internal::FutureRef>& futures, const CancelOptions& options);
+  void retry_refs(const std::vector<internal::FutureRef>& futures);
   std::map<std::string, wire::Payload> run_payload(const wire::Payload& call,
                                                    const std::vector<std::string>& workers);
   Lists who_has_keys(const std::vector<Key>& keys);

@@ -82,6 +82,7 @@ std::shared_ptr<Core> Core::connect(const ClientOptions& options) {
   core->address_ = address_of(options, deadline);
   core->self_ = core;
   core->thread_ = std::thread{[raw = core.get()] { raw->loop_.run(); }};
+  core->loop_id_ = core->thread_.get_id();
   core->loop_.post([raw = core.get(), left = deadline.left()] {
     comm::Options settings;
     raw->rpc_ = std::make_unique<comm::RpcPool>(raw->loop_, settings);
@@ -216,7 +217,7 @@ wire::Value Core::call_worker(const std::string& address, wire::Value request, S
 }
 
 wire::Value Core::call_on_loop(const std::string& address, wire::Value request, Seconds timeout) {
-  RASK_ASSERT(std::this_thread::get_id() != thread_.get_id());
+  RASK_ASSERT(std::this_thread::get_id() != loop_id_);
   const std::string op{request["op"].as_text()};
   request.set("reply", true);
   auto reply = std::make_shared<std::optional<Result<wire::Message>>>();

@@ -80,6 +80,8 @@ class Core : public std::enable_shared_from_this<Core> {
   Key unique_key(std::string_view function);
   void cancel(std::span<const FutureRef> futures, const CancelOptions& options);
   void set_pending(const Key& key);  // The scheduler runs it again.
+  // Asks for failed tasks to be run again.
+  void retry(std::span<const FutureRef> futures);
   void release(FutureState* state);
 
   // ---- Waiting
@@ -199,6 +201,7 @@ class Core : public std::enable_shared_from_this<Core> {
   std::optional<comm::TimerId> heartbeat_;
   Seconds heartbeat_interval_;
   std::thread thread_;
+  std::thread::id loop_id_;  // Set once, before anybody else has the core.
 };
 
 }  // namespace rask::internal

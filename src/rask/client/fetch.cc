@@ -191,6 +191,8 @@ std::vector<std::optional<wire::Payload>> Core::fetch(std::span<const FutureRef>
     wait_all(futures, deadline, errors == Errors::raise);
     auto job = std::make_shared<FetchJob>();
     std::vector<std::size_t> places;
+    job->items.reserve(futures.size());
+    places.reserve(futures.size());
     {
       std::unique_lock lock{mutex_};
       for (std::size_t i = 0; i < futures.size(); ++i) {

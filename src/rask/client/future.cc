@@ -1,7 +1,6 @@
 #include "rask/client/future.h"
 
 #include "rask/client/core.h"
-#include "rask/client/keys.h"
 
 namespace rask {
 
@@ -53,16 +52,7 @@ void FutureBase::cancel(const CancelOptions& options) const {
   core_of(ref_).cancel(just(ref_), options);
 }
 
-void FutureBase::retry() const {
-  Core& core = core_of(ref_);
-  const wire::Value key = internal::value_of(ref_->key);
-  const wire::Value retried =
-      core.call(wire::Value::object(
-                    {{"op", "retry"}, {"keys", wire::Value::Array{key}}, {"client", core.id()}}),
-                kForever);
-  for (const wire::Value& item : retried.as_array())
-    if (item == key) core.set_pending(ref_->key);
-}
+void FutureBase::retry() const { core_of(ref_).retry(just(ref_)); }
 
 void FutureBase::wait_for_result(Seconds timeout) const {
   Core& core = core_of(ref_);

@@ -1,8 +1,10 @@
 // The Core's tasks: submitted, wanted, waited for, released.
 #include <algorithm>
+#include <unordered_set>
 
 #include "rask/base/assert.h"
 #include "rask/client/core.h"
+#include "rask/client/keys.h"
 #include "rask/graph/task.h"
 #include "rask/graph/task_context.h"
 
@@ -107,7 +109,7 @@ void Core::cancel(std::span<const FutureRef> futures, const CancelOptions& optio
   require_open();
   const std::string reason = options.reason.empty() ? "unknown" : options.reason;
   for (const FutureRef& future : futures) {
-    if (future->core != this || table_.find(future->key) != future.get()) continue;
+    if (future->core != this || !future->in_table) continue;
     message.keys.push_back(future->key);
     cancel_locked(*future.get(), reason, options.msg);
   }
@@ -125,6 +127,45 @@ void Core::set_pending(const Key& key) {
   if (state == nullptr) return;
   state->failure = nullptr;
   state->status.store(Status::pending, std::memory_order_release);
+}
+
+// The stream may tell how it went before the answer comes, so the futures are pending from the
+// start; those that the scheduler did not run again fail as before.
+void Core::retry(std::span<const FutureRef> futures) {
+  std::vector<std::pair<FutureRef, std::shared_ptr<const Failure>>> asked;
+  std::vector<Key> keys;
+  {
+    const std::lock_guard lock{mutex_};
+    require_open();
+    for (const FutureRef& future : futures) {
+      if (future->status != Status::error) continue;
+      asked.emplace_back(future, std::exchange(future->failure, nullptr));
+      keys.push_back(future->key);
+      future->status.store(Status::pending, std::memory_order_release);
+    }
+  }
+  if (asked.empty()) return;
+  std::unordered_set<Key> retried;
+  const auto restore = [&] {
+    std::vector<std::unique_ptr<Watcher>> spent;
+    const std::lock_guard lock{mutex_};
+    for (auto& [future, failure] : asked) {
+      if (retried.contains(future->key) || future->status != Status::pending) continue;
+      future->failure = failure;
+      finish_locked(*future.get(), Status::error);
+    }
+    notify_locked();
+    spent.swap(spent_);
+  };
+  try {
+    const wire::Value answer = call(
+        wire::Value::object({{"op", "retry"}, {"keys", list_of(keys)}, {"client", id_}}), kForever);
+    for (const wire::Value& key : answer.as_array()) retried.insert(key_of(key));
+  } catch (...) {
+    restore();
+    throw;
+  }
+  restore();
 }
 
 // ---- The table ----------------------------------------------------------------------------------
@@ -192,7 +233,7 @@ void Core::queue_releases() {
 }
 
 void Core::forget_locked(FutureState& state) {
-  if (table_.find(state.key) == &state) table_.erase(&state);
+  if (state.in_table) table_.erase(&state);
   while (state.watchers != nullptr) {
     spent_.emplace_back(state.watchers);
     state.watchers = state.watchers->next;
@@ -209,7 +250,7 @@ void Core::release(FutureState* state) {
   std::shared_ptr<Core> last;  // Perhaps this core's last owner: freed after the lock.
   const std::lock_guard lock{mutex_};
   if (state->count.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  if (link_ == Link::closed || table_.find(state->key) != state) {
+  if (link_ == Link::closed || !state->in_table) {
     forget_locked(*state);
     if (link_ == Link::closed && states_ == 0) last.swap(self_);
     return;
@@ -322,7 +363,7 @@ void Core::wait_all(std::span<const FutureRef> futures, const Deadline& deadline
   };
   if (skip_done()) return;
   std::unique_lock lock{mutex_};
-  RASK_ASSERT(std::this_thread::get_id() != thread_.get_id());
+  RASK_ASSERT(std::this_thread::get_id() != loop_id_);
   const Waiting waiting{*this};
   std::uint64_t failures = failures_ + 1;  // Not equal: look at all once.
   const auto ready = [&] {

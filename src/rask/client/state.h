@@ -47,6 +47,7 @@ struct FutureState {
   Key key;
   std::atomic<std::uint32_t> count{0};  // FutureRefs. The step to 0 is taken with the lock held.
   std::atomic<Status> status{Status::pending};
+  bool in_table = false;  // Else its key may belong to another state by now.
   bool release_queued = false;
   std::uint32_t worker = kNoWorker;  // Who holds the result, as the Core numbers workers.
   std::shared_ptr<const Failure> failure;
@@ -95,17 +96,20 @@ class KeyTable {
   std::size_t size() const { return size_; }
   template <class Function>
   void for_each(Function&& function) const {
-    for (FutureState* state : slots_)
-      if (state != nullptr) function(*state);
+    for (const Slot& slot : slots_)
+      if (slot.state != nullptr) function(*slot.state);
   }
 
  private:
-  std::size_t home(const FutureState& state) const {
-    return state.key.hash() & (slots_.size() - 1);
-  }
+  // The hash lies here too, so that a look past others touches no other memory.
+  struct Slot {
+    std::uint64_t hash = 0;
+    FutureState* state = nullptr;
+  };
+  void put(Slot slot);
   void grow();
 
-  std::vector<FutureState*> slots_;  // A power of two, at most half full.
+  std::vector<Slot> slots_;  // A power of two, at most half full.
   std::size_t size_ = 0;
 };
 

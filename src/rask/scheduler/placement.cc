@@ -75,9 +75,7 @@ std::uint32_t State::decide_worker_non_rootish(std::uint32_t id) {
       return !std::binary_search(valid->begin(), valid->end(), worker);
     });
     if (candidates.empty()) candidates = *valid;
-    const auto& source = annotations[task.annotation].source;
-    const bool loose = source && source->allow_other_workers;
-    if (candidates.empty() && !loose) return kNone;
+    if (candidates.empty()) return kNone;
   }
   if (candidates.empty()) candidates = running.ids();
   if (candidates.size() == 1) return candidates.front();
@@ -171,14 +169,27 @@ const std::vector<std::uint32_t>* State::valid_workers(const Task& task) {
     if (annotation.restricted() && !in(annotation.addresses, worker.info.address) &&
         !in(hosts, worker.host))
       continue;
-    const auto& needed = annotation.source->resources;
-    const auto supplies = [&](const auto& need) {
-      const auto at = worker.info.resources.find(need.first);
-      return at != worker.info.resources.end() && at->second >= need.second;
-    };
-    if (std::all_of(needed.begin(), needed.end(), supplies)) annotation.valid.push_back(number);
+    if (supplies(worker, annotation)) annotation.valid.push_back(number);
+  }
+  // Where it would rather run is not there: then anywhere else, but not without its resources.
+  if (annotation.valid.empty() && annotation.source->allow_other_workers) {
+    if (!annotation.needs_resources()) {
+      annotation.topology = 0;  // `valid` does not say "any": work it out again.
+      return nullptr;
+    }
+    for (const auto number : running) {
+      if (supplies(*workers[number], annotation)) annotation.valid.push_back(number);
+    }
   }
   return &annotation.valid;
+}
+
+bool State::supplies(const Worker& worker, const Annotation& annotation) const {
+  const auto& needed = annotation.source->resources;
+  return std::all_of(needed.begin(), needed.end(), [&](const auto& need) {
+    const auto at = worker.info.resources.find(need.first);
+    return at != worker.info.resources.end() && at->second >= need.second;
+  });
 }
 
 // A restriction may be the name of a worker that was not there when the task came.

@@ -136,6 +136,7 @@ class State {
   std::uint32_t best_of(const Task& task, std::span<const std::uint32_t> candidates);
   std::uint32_t least_occupied() const;
   const std::vector<std::uint32_t>* valid_workers(const Task& task);
+  bool supplies(const Worker& worker, const Annotation& annotation) const;
   double comm_cost(const Task& task, std::uint32_t worker) const;
   void sum_missing_bytes(const Task& task);
   std::uint32_t annotation_of(const protocol::AnnotationsPtr& source);

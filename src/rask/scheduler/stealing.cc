@@ -160,12 +160,13 @@ void State::steal_from(std::uint32_t victim, std::size_t level,
 // The thief that would start it first.
 std::uint32_t State::find_thief(const Task& task, std::span<const std::uint32_t> thieves) {
   const auto* valid = valid_workers(task);
-  const auto& source = annotations[task.annotation].source;
+  const auto& annotation = annotations[task.annotation];
   const auto is_valid = [&](std::uint32_t worker) {
     return valid == nullptr || std::binary_search(valid->begin(), valid->end(), worker);
   };
   const bool any_valid = std::any_of(thieves.begin(), thieves.end(), is_valid);
-  if (!any_valid && !(source && source->allow_other_workers)) return kNone;
+  const bool loose = annotation.source && annotation.source->allow_other_workers;
+  if (!any_valid && (!loose || annotation.needs_resources())) return kNone;
   auto best = kNone;
   std::pair<double, std::int64_t> best_cost{};
   for (const auto thief : thieves) {

@@ -87,11 +87,19 @@ void State::erred_released(std::uint32_t id) {
   if (failures[task.failure].blame == task.key && failures[task.failure].worker != kNone)
     send_free_keys(failures[task.failure].worker, task.key, task.run_id);
   set_failure(task, kNone);
+  set_state(task, TaskState::released);
+  // A dependent that something else fails too stays as it is: to wake it in vain for each of its
+  // dependencies costs time exponential in the depth of the graph.
   for (const auto& edge : task.dependents) {
-    if (tasks[edge.task].state == TaskState::erred) recommend(edge.task, TaskState::waiting);
+    auto& dependent = tasks[edge.task];
+    if (dependent.state != TaskState::erred) continue;
+    const auto* other = std::find_if(
+        dependent.dependencies.begin(), dependent.dependencies.end(),
+        [&](const auto& its) { return tasks[its.task].state == TaskState::erred; });
+    if (other == dependent.dependencies.end()) recommend(edge.task, TaskState::waiting);
+    else set_failure(dependent, tasks[other->task].failure);
   }
   for (const auto& want : task.who_wants) report(want.client, protocol::TaskRetried{task.key});
-  set_state(task, TaskState::released);
 }
 
 // The end of a task. Dependents cannot be computed any more; dependencies may have lost their last

@@ -62,9 +62,7 @@ void State::schedule_unrunnable(std::uint32_t worker) {
   for (const auto id : unrunnable.with_holes()) {
     if (id == kNone) continue;
     const auto* valid = valid_workers(tasks[id]);
-    const auto& source = annotations[tasks[id].annotation].source;
-    if (valid == nullptr || std::binary_search(valid->begin(), valid->end(), worker) ||
-        (source && source->allow_other_workers))
+    if (valid == nullptr || std::binary_search(valid->begin(), valid->end(), worker))
       runnable.push_back(id);
   }
   std::sort(runnable.begin(), runnable.end(), [&](std::uint32_t a, std::uint32_t b) {

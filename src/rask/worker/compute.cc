@@ -21,12 +21,33 @@ void State::push_ready(TaskId id) {
 void State::ensure_computing() {
   if (!running_enabled) return;
   const auto nthreads = static_cast<std::size_t>(std::max(options.nthreads, 0));
-  while (executing_count < nthreads) {
+  while (executing_count < nthreads || may_execute_ahead()) {
     const auto id = next_ready_task();
     if (!id) return;
     at(*id).epoch = 0;
     transition(*id, TaskState::executing);
   }
+}
+
+// Only while nothing waits for resources: the order between the two kinds is not to change.
+bool State::may_execute_ahead() {
+  if (options.execute_ahead <= 0 || count(TaskState::constrained) > 0) return false;
+  const auto* next = ready_.top([this](const auto& entry) { return is_ready_entry(entry); });
+  if (next == nullptr) return false;
+  const Seconds duration = at(next->task).duration;
+  return duration > 0 &&
+         executing_expected + duration <= options.execute_ahead * options.nthreads;
+}
+
+void State::take_slot(const Task& task) {
+  ++executing_count;
+  executing_expected += task.duration;
+}
+
+void State::leave_slot(const Task& task) {
+  executing_expected -= task.duration;
+  // Sums of reals drift; when nothing executes the answer is known.
+  if (--executing_count == 0) executing_expected = 0;
 }
 
 // The best of those that need no resources and the best of those that do, when it can have them.
@@ -97,7 +118,7 @@ TaskId State::execute_done(const Key& key) {
   Task& task = at(id);
   const TaskState what = is_running(task.state) ? task.state : task.previous;
   RASK_ASSERT(is_running(what));
-  if (what == TaskState::executing) --executing_count;
+  if (what == TaskState::executing) leave_slot(task);
   list_remove(running_tasks, id);
   release_resources(task);
   task.done = true;

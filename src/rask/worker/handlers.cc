@@ -25,6 +25,8 @@ void State::store_computation(TaskId id, protocol::ComputeTask& message) {
   task.run_spec = std::move(message.run_spec);
   task.actor = message.actor;
   task.annotations = std::move(message.annotations);
+  // What runs keeps the duration that it was counted with.
+  if (!is_running(task.previous)) task.duration = message.duration;
   task.priority = {message.priority, generation_--};
   task.has_priority = true;
   // A task that still runs gives back what it took, not what the new message says.

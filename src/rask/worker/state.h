@@ -73,6 +73,7 @@ struct TaskFields {
   std::int64_t nbytes = -1;        // -1: not known
   std::int64_t value_nbytes = -1;  // Of a value that has just arrived in the store.
   Seconds start_time = 0;
+  Seconds duration = 0;  // Expected, from the compute-task; 0: not told.
 };
 
 struct Task : TaskFields {
@@ -141,6 +142,7 @@ class State {
   bool running_enabled = true;  // Not paused.
   std::int64_t nbytes = 0;
   std::size_t executing_count = 0;  // Not those that seceded.
+  Seconds executing_expected = 0;   // The sum of their expected durations.
   std::size_t in_flight_count = 0;  // Tasks.
   std::size_t incoming_count = 0;   // GatherDeps under way.
   std::int64_t incoming_bytes = 0;
@@ -217,6 +219,9 @@ class State {
   bool is_ready_entry(const TaskHeap::Entry& entry) const;
   void push_ready(TaskId id);
   void ensure_computing();
+  bool may_execute_ahead();
+  void take_slot(const Task& task);
+  void leave_slot(const Task& task);
   std::optional<TaskId> next_ready_task();
   bool resources_satisfied(const Task& task) const;
   void acquire_resources(const Task& task);

@@ -361,7 +361,7 @@ void State::ready_executing(TaskId id) {
   set_state(task, executing);
   acquire_resources(task);
   list_add(running_tasks, id);
-  ++executing_count;
+  take_slot(task);
   task.start_time = now_;
   Execute execute{task.key, task.run_id,      std::move(task.run_spec),
                   {},       task.annotations, task.actor};
@@ -375,7 +375,7 @@ void State::ready_executing(TaskId id) {
 void State::executing_long_running(TaskId id) {
   Task& task = at(id);
   set_state(task, long_running);
-  --executing_count;
+  leave_slot(task);
   send(protocol::LongRunning{task.key, task.run_id, outcome_.compute_duration, stimulus_id()});
 }
 
@@ -383,7 +383,7 @@ void State::executing_long_running(TaskId id) {
 void State::cancelled_or_resumed_long_running(TaskId id) {
   Task& task = at(id);
   RASK_ASSERT(is_running(task.previous));
-  if (task.previous == executing) --executing_count;
+  if (task.previous == executing) leave_slot(task);
   task.previous = long_running;
 }
 

@@ -9,6 +9,7 @@ namespace rask::worker_server {
 
 constexpr std::string_view kLogger = "distributed.worker";
 constexpr Seconds kKeepAliveInterval = 60;
+constexpr Seconds kExecuteAhead = 0.001;
 
 namespace {
 
@@ -47,6 +48,7 @@ Result<Ok> WorkerServer::Impl::start() {
                                             : comm::normalize_address(options.contact_address);
   if (options.name.empty()) options.name = address;
   options.machine.address = address;
+  options.machine.execute_ahead = kExecuteAhead;
   machine.emplace(options.machine);
   mailbox->wake = [this] { loop.post([this] { collect(); }); };
   log::info(kLogger, "      Start worker at: {:>26}", address);

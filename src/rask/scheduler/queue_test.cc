@@ -1,0 +1,133 @@
+#include <limits>
+
+#include "rask/scheduler/test_rig.h"
+
+namespace rask::scheduler {
+namespace {
+
+constexpr auto kLive = [](const TaskQueue::Entry&) { return true; };
+
+TEST(TaskQueue, gives_the_best_first_however_they_came) {
+  TaskQueue queue;
+  for (const std::uint32_t order : {1u, 3u, 5u, 2u, 4u, 0u}) queue.add({0, 0, order}, order);
+  for (std::uint32_t expected = 0; expected < 6; ++expected) {
+    EXPECT_EQ(queue.peek(kLive), expected);
+    queue.drop_first();
+    queue.left();
+  }
+  EXPECT_TRUE(queue.empty());
+  EXPECT_EQ(queue.peek(kLive), kNone);
+}
+
+TEST(TaskQueue, throws_stale_entries_away_when_they_are_many) {
+  TaskQueue queue;
+  for (std::uint32_t i = 0; i < 5000; ++i) queue.add({0, 0, i}, i);
+  for (std::uint32_t i = 0; i < 4000; ++i) queue.left();
+  const auto live = [](const TaskQueue::Entry& entry) { return entry.task >= 4000; };
+  queue.trim(live);
+  EXPECT_EQ(queue.stored(), 1000u);
+  EXPECT_EQ(queue.peek(live), 4000u);
+  EXPECT_EQ(queue.tasks(live).size(), 1000u);
+}
+
+struct Map {
+  std::vector<T> tasks;
+  std::vector<std::string> wanted;
+  explicit Map(int count, const std::string& name = "t") {
+    for (int i = 0; i < count; ++i) {
+      tasks.push_back({name + "-" + std::to_string(i), {}, {}});
+      wanted.push_back(tasks.back().key);
+    }
+  }
+};
+
+TEST(Saturation, daskS_rule_keeps_its_number_of_tasks_at_a_worker) {
+  Rig rig;
+  const auto alice = rig.add_worker("alice", 2);
+  rig.take();
+  const Map map{10};
+  EXPECT_EQ(rig.update_graph(map.tasks, map.wanted),
+            (Lines{"alice compute-task t-0", "alice compute-task t-1", "alice compute-task t-2"}));
+  EXPECT_EQ(rig.state("t-3"), "queued");
+  EXPECT_EQ(rig.finish(alice, "t-0", 1e-6),
+            (Lines{"client-1 key-in-memory t-0@alice", "alice compute-task t-3"}));
+}
+
+TEST(Saturation, infinity_sends_everything_at_once) {
+  auto options = test_options();
+  options.worker_saturation = std::numeric_limits<double>::infinity();
+  Rig rig{options};
+  rig.add_worker("alice");
+  rig.take();
+  const Map map{10};
+  EXPECT_EQ(rig.update_graph(map.tasks, map.wanted).size(), 10u);
+}
+
+Options own_rule() {
+  auto options = test_options();
+  options.worker_saturation.reset();
+  return options;
+}
+
+TEST(Saturation, tiny_tasks_fill_a_worker_as_soon_as_one_has_shown_how_short_they_are) {
+  Rig rig{own_rule()};
+  const auto alice = rig.add_worker("alice");
+  rig.take();
+  const Map map{1000};
+  EXPECT_EQ(rig.update_graph(map.tasks, map.wanted).size(), 2u);  // Not known: Dask's rule.
+  // 50 microseconds each: five milliseconds of work are a hundred tasks.
+  EXPECT_EQ(rig.finish(alice, "t-0", 50e-6).size(), 1 + 99u);
+  EXPECT_EQ(rig.scheduler.worker(alice).processing_count, 100u);
+  EXPECT_EQ(rig.finish(alice, "t-1", 50e-6).size(), 1 + 1u);
+}
+
+TEST(Saturation, the_number_of_tiny_tasks_is_bounded) {
+  Rig rig{own_rule()};
+  const auto alice = rig.add_worker("alice");
+  const Map map{5000};
+  rig.update_graph(map.tasks, map.wanted);
+  rig.finish(alice, "t-0", 0);
+  EXPECT_EQ(rig.scheduler.worker(alice).processing_count, 2000u);
+}
+
+TEST(Saturation, long_tasks_and_large_results_are_kept_to_daskS_rule) {
+  Rig rig{own_rule()};
+  const auto alice = rig.add_worker("alice");
+  const Map slow{20, "slow"};
+  rig.update_graph(slow.tasks, slow.wanted);
+  EXPECT_EQ(rig.finish(alice, "slow-0", 0.02).size(), 1 + 1u);
+  Rig other{own_rule()};
+  const auto bob = other.add_worker("bob");
+  const Map large{20, "large"};
+  other.update_graph(large.tasks, large.wanted);
+  EXPECT_EQ(other.finish(bob, "large-0", 1e-6, 1'000'000).size(), 1 + 1u);
+}
+
+TEST(Saturation, tiny_tasks_are_spread_over_all_workers) {
+  Rig rig{own_rule()};
+  const auto alice = rig.add_worker("alice");
+  const auto bob = rig.add_worker("bob");
+  const Map map{1000};
+  rig.update_graph(map.tasks, map.wanted);
+  for (const auto worker : {alice, bob}) {
+    const auto key = rig.scheduler.processing(worker).front().str();
+    rig.finish(worker, key, 100e-6);
+  }
+  EXPECT_EQ(rig.scheduler.worker(alice).processing_count, 50u);
+  EXPECT_EQ(rig.scheduler.worker(bob).processing_count, 50u);
+}
+
+TEST(Saturation, downstream_tasks_run_before_the_queue_moves) {
+  Rig rig;
+  const auto alice = rig.add_worker("alice");
+  auto map = Map{10};
+  map.tasks.push_back({"sum", {"t-0"}, {}});
+  map.wanted.push_back("sum");
+  rig.update_graph(map.tasks, map.wanted);
+  // The slot that t-0 leaves goes to what its result makes possible.
+  EXPECT_EQ(rig.finish(alice, "t-0"),
+            (Lines{"client-1 key-in-memory t-0@alice", "alice compute-task sum t-0@alice"}));
+}
+
+}  // namespace
+}  // namespace rask::scheduler
