@@ -14,3 +14,6 @@ pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 if(BUILD_TESTING)
   find_package(GTest REQUIRED)
 endif()
+# The allocator of the program `rask` (not of librask: an application chooses its own). Sanitizers
+# bring theirs.
+find_library(RASK_MIMALLOC mimalloc REQUIRED)

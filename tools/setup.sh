@@ -29,6 +29,7 @@ packages=(
   libcurl4-openssl-dev  # 7.88: fetching pages
   libsqlite3-dev        # 3.40
   libxxhash-dev         # 0.8
+  libmimalloc-dev       # 2.0: the allocator of the program rask
   libzstd-dev           # 1.5: compression of frames, as the next two
   liblz4-dev            # 1.9
   zlib1g-dev            # 1.2

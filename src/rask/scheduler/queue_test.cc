@@ -41,7 +41,7 @@ struct Map {
   }
 };
 
-TEST(Saturation, daskS_rule_keeps_its_number_of_tasks_at_a_worker) {
+TEST(Saturation, the_rule_of_dask_keeps_its_number_of_tasks_at_a_worker) {
   Rig rig;
   const auto alice = rig.add_worker("alice", 2);
   rig.take();
@@ -90,7 +90,7 @@ TEST(Saturation, the_number_of_tiny_tasks_is_bounded) {
   EXPECT_EQ(rig.scheduler.worker(alice).processing_count, 2000u);
 }
 
-TEST(Saturation, long_tasks_and_large_results_are_kept_to_daskS_rule) {
+TEST(Saturation, long_tasks_and_large_results_are_kept_to_the_rule_of_dask) {
   Rig rig{own_rule()};
   const auto alice = rig.add_worker("alice");
   const Map slow{20, "slow"};

@@ -1,0 +1,217 @@
+// The C++ client on a local cluster of real worker processes, with workers killed under it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rask/rask.h>
+#include <signal.h>
+
+#include <numeric>
+#include <ranges>
+
+#include "rask/cluster/local_cluster.h"
+
+namespace tasks {
+
+std::int64_t inc(std::int64_t x) { return x + 1; }
+std::int64_t add(std::int64_t x, std::int64_t y) { return x + y; }
+std::int64_t sum(const std::vector<std::int64_t>& values) {
+  return std::accumulate(values.begin(), values.end(), std::int64_t{0});
+}
+// Works long enough for a kill to come in its middle.
+std::int64_t busy(std::int64_t x) {
+  volatile std::int64_t spin = 0;
+  for (int i = 0; i < 2'000'000; ++i) spin = spin + i;
+  return x;
+}
+int fail(const std::string& what) { throw std::invalid_argument{what}; }
+std::vector<double> block(std::int64_t size, double value) {
+  return std::vector<double>(static_cast<std::size_t>(size), value);
+}
+double total(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0);
+}
+int process_number() { return ::getpid(); }
+int fibonacci(int n) {
+  if (n < 2) return n;
+  auto& client = rask::get_client();
+  auto a = client.submit<fibonacci>(n - 1);
+  auto b = client.submit<fibonacci>(n - 2);
+  rask::secede();
+  return a.result() + b.result();
+}
+int die(int) { std::abort(); }
+
+}  // namespace tasks
+
+namespace rask {
+namespace {
+
+constexpr std::int64_t kMany = 100'000;
+
+class ClientTest : public testing::Test {
+ protected:
+  LocalCluster cluster{{.n_workers = 4, .threads_per_worker = 1, .memory_limit = "0"}};
+  Client client{cluster.scheduler_address()};
+
+  // The n-th of the worker processes that live now.
+  void kill_worker(std::size_t n) {
+    const auto pids = cluster.worker_pids();
+    ASSERT_FALSE(pids.empty());
+    ::kill(pids[n % pids.size()], SIGKILL);
+  }
+};
+
+TEST_F(ClientTest, submits_chains_and_gathers) {
+  auto x = client.submit<tasks::inc>(10);
+  auto y = client.submit<tasks::add>(x, 5);
+  EXPECT_EQ(y.result(), 16);
+  auto all = client.map<tasks::inc>(std::views::iota(0, 1000));
+  EXPECT_EQ(client.submit<tasks::sum>(all).result(), 500'500);
+  EXPECT_EQ(client.gather(all)[999], 1000);
+}
+
+TEST_F(ClientTest, an_error_carries_type_message_and_key_and_spares_the_others) {
+  auto bad = client.submit<tasks::fail>("no such file");
+  auto good = client.submit<tasks::inc>(1);
+  try {
+    bad.result();
+    FAIL() << "should have thrown";
+  } catch (const TaskError& error) {
+    EXPECT_EQ(error.type, "std::invalid_argument");
+    EXPECT_EQ(error.message, "no such file");
+    EXPECT_EQ(error.key, bad.key().str());
+  }
+  EXPECT_EQ(good.result(), 2);
+}
+
+TEST_F(ClientTest, two_killed_workers_cost_a_map_of_many_tasks_nothing) {
+  auto futures = client.map<tasks::inc>(std::views::iota(std::int64_t{0}, kMany));
+  futures[kMany / 10].result();
+  kill_worker(0);
+  futures[kMany / 2].result();
+  kill_worker(1);
+  const auto values = client.gather(futures);
+  ASSERT_EQ(values.size(), static_cast<std::size_t>(kMany));
+  for (std::int64_t i = 0; i < kMany; ++i) ASSERT_EQ(values[static_cast<std::size_t>(i)], i + 1);
+}
+
+TEST_F(ClientTest, two_killed_workers_cost_a_tree_over_spread_data_nothing) {
+  constexpr std::int64_t kLeaves = 256;
+  auto level = client.map<tasks::busy>(std::views::iota(std::int64_t{0}, kLeaves));
+  wait(level);  // The data lies on all four.
+  kill_worker(0);
+  bool killed_again = false;
+  while (level.size() > 1) {
+    std::vector<Future<std::int64_t>> next;
+    for (std::size_t i = 0; i + 1 < level.size(); i += 2) {
+      next.push_back(client.submit<tasks::add>(level[i], level[i + 1]));
+    }
+    level = std::move(next);
+    if (level.size() == 16 && !std::exchange(killed_again, true)) {
+      wait(level);
+      kill_worker(2);
+    }
+  }
+  EXPECT_EQ(level[0].result(), kLeaves * (kLeaves - 1) / 2);
+}
+
+TEST_F(ClientTest, a_task_that_kills_its_worker_ends_as_killed_worker) {
+  auto future = client.submit<tasks::die>(1);
+  try {
+    future.result();
+    FAIL() << "should have thrown";
+  } catch (const TaskError& error) {
+    EXPECT_NE(error.type.find("KilledWorker"), std::string::npos) << error.what();
+  }
+  EXPECT_EQ(client.submit<tasks::inc>(1).result(), 2);
+}
+
+TEST_F(ClientTest, large_values_go_from_worker_to_worker) {
+  const auto names = client.nthreads();
+  std::vector<std::string> workers;
+  for (const auto& [worker, threads] : names) workers.push_back(worker);
+  ASSERT_EQ(workers.size(), 4u);
+  auto block = client.submit<tasks::block>({.workers = {workers[0]}}, 1'000'000, 0.5);
+  auto total = client.submit<tasks::total>({.workers = {workers[1]}}, block);
+  EXPECT_EQ(total.result(), 500'000.0);
+  EXPECT_EQ(client.who_has(std::vector{block}).begin()->second.size(), 2u);
+}
+
+TEST_F(ClientTest, scattered_values_are_inputs) {
+  auto table = client.scatter(std::vector<double>(1000, 2.0), {.broadcast = true});
+  EXPECT_EQ(client.submit<tasks::total>(table).result(), 2000.0);
+}
+
+TEST_F(ClientTest, tasks_submit_tasks) {
+  EXPECT_EQ(client.submit<tasks::fibonacci>(8).result(), 21);
+}
+
+TEST_F(ClientTest, run_calls_every_worker) {
+  const auto numbers = client.run<tasks::process_number>();
+  std::vector<int> pids;
+  for (const auto& [worker, pid] : numbers) pids.push_back(pid);
+  EXPECT_THAT(pids, testing::UnorderedElementsAreArray(cluster.worker_pids()));
+}
+
+TEST_F(ClientTest, retired_workers_leave_their_data_to_others) {
+  auto futures = client.map<tasks::inc>(std::views::iota(0, 100));
+  wait(futures);
+  std::vector<std::string> workers;
+  for (const auto& [worker, threads] : client.nthreads()) workers.push_back(worker);
+  EXPECT_EQ(client.retire_workers({workers[0]}), (std::vector<std::string>{workers[0]}));
+  EXPECT_EQ(client.nthreads().count(workers[0]), 0u);
+  EXPECT_EQ(client.gather(futures)[99], 100);
+}
+
+TEST_F(ClientTest, restart_brings_new_workers_and_cancels_what_was) {
+  auto before = client.run<tasks::process_number>();
+  auto future = client.submit<tasks::inc>(1);
+  future.result();
+  client.restart(60);
+  EXPECT_TRUE(future.cancelled());
+  client.wait_for_workers(4, 60);
+  for (const auto& [worker, pid] : client.run<tasks::process_number>()) {
+    for (const auto& [old_worker, old_pid] : before) EXPECT_NE(pid, old_pid);
+  }
+  EXPECT_EQ(client.submit<tasks::inc>(2).result(), 3);
+}
+
+TEST_F(ClientTest, a_published_dataset_outlives_its_client) {
+  {
+    Client publisher{cluster.scheduler_address()};
+    publisher.publish_dataset("numbers", publisher.map<tasks::inc>(std::views::iota(0, 10)));
+  }
+  EXPECT_EQ(client.list_datasets(), std::vector<std::string>{"numbers"});
+  const auto futures = client.get_dataset<std::int64_t>("numbers");
+  EXPECT_EQ(client.gather(futures)[9], 10);
+  client.unpublish_dataset("numbers");
+  EXPECT_TRUE(client.list_datasets().empty());
+}
+
+TEST_F(ClientTest, losing_the_scheduler_gives_waiting_calls_an_error) {
+  auto slow = client.map<tasks::busy>(std::views::iota(0, 1000));
+  cluster.close();
+  EXPECT_THROW(client.gather(slow), ClientError);
+}
+
+TEST(LocalClusterTest, of_threads_runs_tasks_of_this_process) {
+  Client client{{.n_workers = 2, .threads_per_worker = 2, .processes = false}};
+  EXPECT_EQ(client.submit<tasks::process_number>().result(), ::getpid());
+  EXPECT_EQ(client.submit<tasks::sum>(client.map<tasks::inc>(std::views::iota(0, 10))).result(), 55);
+}
+
+TEST(LocalClusterTest, a_bad_memory_limit_is_an_error) {
+  EXPECT_THROW(LocalCluster({.n_workers = 1, .memory_limit = "lots"}), ClientError);
+}
+
+TEST(LocalClusterTest, a_wrong_address_is_an_error_in_time) {
+  EXPECT_THROW(Client({.address = "tcp://127.0.0.1:1", .timeout = 0.5}), ClientError);
+}
+
+}  // namespace
+}  // namespace rask
+
+int main(int argc, char** argv) {
+  rask::init(argc, argv);
+  testing::InitGoogleTest(&argc, argv);
+  return RUN_ALL_TESTS();
+}
