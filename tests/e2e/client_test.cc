@@ -120,7 +120,8 @@ TEST_F(ClientTest, a_task_that_kills_its_worker_ends_as_killed_worker) {
     future.result();
     FAIL() << "should have thrown";
   } catch (const TaskError& error) {
-    EXPECT_NE(error.type.find("KilledWorker"), std::string::npos) << error.what();
+    EXPECT_EQ(error.type, "distributed.scheduler.KilledWorker");
+    EXPECT_NE(error.message.find("4 different workers"), std::string::npos) << error.what();
   }
   EXPECT_EQ(client.submit<tasks::inc>(1).result(), 2);
 }

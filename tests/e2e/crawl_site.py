@@ -5,6 +5,7 @@ import gzip
 import http.server
 import socket
 import struct
+import sys
 import threading
 import time
 
@@ -38,7 +39,13 @@ class Site:
             def do_GET(self):
                 site.handle(self)
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(http.server.ThreadingHTTPServer):
+            def handle_error(self, request, client_address):
+                # Crawlers that are killed or refuse a page cut their connections, and so does /reset.
+                if not isinstance(sys.exc_info()[1], (ConnectionError, ValueError)):
+                    super().handle_error(request, client_address)
+
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
 

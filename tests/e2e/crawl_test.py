@@ -252,7 +252,8 @@ class Killed(CrawlTest):
         process = subprocess.Popen(
             command(site.url(), "--workers", 4, "--threads", 2, "--count", "a.tag",
                     "--output", out),
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment())
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(),
+            start_new_session=True)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.kill)
         return process, out
@@ -292,12 +293,18 @@ class Killed(CrawlTest):
         self.assertEqual(tag_counts(rows), tag_counts(expected))
 
     def test_ctrl_c_writes_what_there_is(self):
+        # A terminal sends the signal to the workers too; `kill` sends it to the program alone.
+        for to_all in (False, True):
+            with self.subTest(to_all=to_all):
+                self.check_interrupt(to_all)
+
+    def check_interrupt(self, to_all):
         seen = []
 
         def interrupt_at(count):
             if count == 40:
                 seen.append(count)
-                process.send_signal(signal.SIGINT)
+                (os.killpg if to_all else os.kill)(process.pid, signal.SIGINT)
 
         with Site(pages=2000, delay=0.05) as site:
             process, out = self.crawl(site, "part.jsonl")
@@ -306,7 +313,7 @@ class Killed(CrawlTest):
         self.assertEqual(seen, [40])
         self.assertGreater(len(rows), 10)
         self.assertLess(len(rows), 200)
-        self.assertTrue(all(row["status"] == 200 for row in rows))
+        self.assertTrue(all(row["status"] == 200 for row in rows), rows)
 
     def test_no_process_is_left_behind(self):
         with Site(pages=30, delay=0.02) as site:

@@ -50,6 +50,7 @@ void SimClient::cancel(const std::vector<Key>& keys, bool force) {
 void SimClient::retry(const std::vector<Key>& keys) {
   for (const Key& key : keys) wants[key] = Status::pending;
   ask([this, keys] {
+    cluster_.say(name + " -> scheduler  retry " + join(keys));
     cluster_.call(
         [&](auto& out) { cluster_.scheduler.retry(keys, cluster_.queue.now(), out); });
   });
@@ -67,6 +68,7 @@ void SimClient::scatter(const Key& key, std::size_t count) {
     holder->update_data({{key, cluster_.world.at(key).value}});
   }
   ask([this, key, holders] {
+    cluster_.say(name + " -> scheduler  update_data " + key.str());
     const std::vector<std::pair<Key, std::vector<protocol::Address>>> who_has = {{key, holders}};
     const std::vector<std::pair<Key, std::int64_t>> nbytes = {
         {key, cluster_.world.at(key).nbytes}};
@@ -93,6 +95,7 @@ void SimClient::gather(const Key& key) {
 void SimClient::disconnect() {
   leaving = true;
   ask([this] {
+    cluster_.say(name + " disconnects");
     connected = false;
     wants.clear();
     cluster_.call(

@@ -242,6 +242,8 @@ int run(const Arguments& arguments) {
 }
 
 void add_options(CLI::App& command, Arguments& a) {
+  // A script's own options can be given again behind them.
+  command.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   command.add_option("URL", a.url, "Where to start; links on the same site are followed")
       ->required();
   command.add_option("--limit", a.limit, "Pages at most")->capture_default_str();

@@ -72,6 +72,37 @@ std::string_view pickle_of(const wire::Payload& payload) {
   return reader.has_value() ? reader->binary() : std::string_view{};
 }
 
+// What the scheduler itself raises (KilledWorker) stands in the message as the bytes of a pickle that
+// only Python can load: the class is the first name in it, and the text comes as the traceback.
+std::string class_in_pickle(std::string_view pickle) {
+  const auto text_at = [&](std::size_t at) -> std::string_view {
+    if (at + 5 > pickle.size() || pickle[at] != 'X') return {};
+    std::uint32_t size = 0;
+    for (std::size_t i = 0; i < 4; ++i) {
+      size |= std::uint32_t{static_cast<unsigned char>(pickle[at + 1 + i])} << (8 * i);
+    }
+    return size <= pickle.size() - at - 5 ? pickle.substr(at + 5, size) : std::string_view{};
+  };
+  const auto module = text_at(2);  // Behind the protocol's two bytes.
+  const auto name = module.empty() ? module : text_at(2 + 5 + module.size());
+  return name.empty() ? "Exception" : std::string{module} + "." + std::string{name};
+}
+
+TaskFailure read_inlined(const wire::Payload& exception, TaskFailure failure) {
+  wire::Reader reader{exception.frames.empty() ? std::string_view{} : exception.frames[0].view()};
+  if (reader.peek() != wire::Type::binary) {
+    failure.type = "Exception";
+    failure.message = text_of(exception);
+    return failure;
+  }
+  const auto pickle = reader.binary();
+  const auto read = wire::read_exception(pickle);
+  failure.type = read.ok() ? read.value().type : class_in_pickle(pickle);
+  failure.message = std::exchange(failure.traceback, {});
+  if (failure.message.empty() && read.ok()) failure.message = message_of(read.value());
+  return failure;
+}
+
 }  // namespace
 
 TaskFailure failure_of_current_exception() {
@@ -129,11 +160,7 @@ TaskFailure read_failure(const wire::Payload& exception, const wire::Payload& tr
   TaskFailure failure;
   failure.traceback = text_of(traceback);
   if (read_native(exception, failure)) return failure;
-  if (exception.kind == wire::Payload::Kind::inlined) {
-    failure.type = "Exception";
-    failure.message = text_of(exception);
-    return failure;
-  }
+  if (exception.kind == wire::Payload::Kind::inlined) return read_inlined(exception, failure);
   auto pickled = wire::read_exception(pickle_of(exception));
   if (pickled.ok()) {
     failure.type = pickled.value().type;

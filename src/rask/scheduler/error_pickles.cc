@@ -141,6 +141,15 @@ void write_set(PickleWriter& writer, const std::vector<std::string>& texts) {
 
 }  // namespace
 
+Payload explanation(std::string_view text) {
+  wire::Writer writer;
+  writer.text(text);
+  Payload payload;
+  payload.kind = Payload::Kind::inlined;
+  payload.frames.push_back(wire::Buffer::own(writer.take()));
+  return payload;
+}
+
 Payload killed_worker(const Key& task, const Worker& last_worker, int allowed_failures,
                       std::string& text) {
   text = fmt::format(

@@ -117,6 +117,7 @@ void State::fail_unrunnable(std::uint32_t id, bool no_worker) {
       no_worker ? no_worker_error(task.key, options.no_workers_timeout, failure.exception_text)
                 : no_valid_worker_error(task.key, annotations[task.annotation],
                                         options.no_workers_timeout, failure.exception_text);
+  failure.traceback = explanation(failure.exception_text);
   log(40, fmt::format("Task {} marked as failed because it timed out waiting {}", task.key.str(),
                       no_worker ? "without any running workers."
                                 : "for its restrictions to become satisfied."));

@@ -383,6 +383,9 @@ class State {
 };
 
 // ---- Exceptions that the scheduler itself makes (error_pickles.cc) --------------------------------
+// The text of such an exception, where its traceback would be: a client without Python cannot load the
+// exception itself. A stock client passes over a traceback that is text.
+Payload explanation(std::string_view text);
 Payload killed_worker(const Key& task, const Worker& last_worker, int allowed_failures,
                       std::string& text);
 Payload no_worker_error(const Key& task, Seconds timeout, std::string& text);

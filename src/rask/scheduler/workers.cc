@@ -169,6 +169,7 @@ void State::worker_is_unable(Worker& worker, std::uint32_t id) {
   failure.blame = task.key;
   failure.exception =
       killed_worker(task.key, worker, options.allowed_failures, failure.exception_text);
+  failure.traceback = explanation(failure.exception_text);
   log(40, fmt::format("Task {} marked as failed because {} workers died while trying to run it",
                       task.key.str(), task.suspicious));
   set_failure(task, add_failure(std::move(failure)));

@@ -15,6 +15,8 @@ namespace {
 
 namespace json = boost::json;
 
+constexpr std::size_t kFailedShown = 10;  // Of the rows that a table leaves out.
+
 json::array array_of(const std::vector<std::string>& texts) {
   return json::array(texts.begin(), texts.end());
 }
@@ -183,14 +185,22 @@ std::string to_table(const std::vector<Row>& rows, std::size_t rows_max, std::si
     return out.erase(out.find_last_not_of(' ') + 1) + "\n";
   };
   std::string out = line("HTTP", "depth", "links", "tags", "time", "url", "title");
-  for (std::size_t i = 0; i < std::min(rows.size(), rows_max); ++i) {
-    const Row& row = rows[i];
+  const auto add = [&](const Row& row) {
     out += line(row.status == 0 ? "-" : std::to_string(row.status), std::to_string(row.depth),
                 std::to_string(row.links.size()), std::to_string(row.tags.size()),
                 shown_time(row.elapsed), shown_url(row, origin),
                 row.error.empty() ? row.title : "! " + row.error);
+  };
+  const std::size_t shown = std::min(rows.size(), rows_max);
+  for (std::size_t i = 0; i < shown; ++i) add(rows[i]);
+  if (shown == rows.size()) return out;
+  out += fmt::format("… and {} more\n", rows.size() - shown);
+  std::size_t failed = 0;
+  for (std::size_t i = shown; i < rows.size() && failed < kFailedShown; ++i) {
+    if (rows[i].error.empty()) continue;
+    add(rows[i]);
+    ++failed;
   }
-  if (rows.size() > rows_max) out += fmt::format("… and {} more\n", rows.size() - rows_max);
   return out;
 }
 

@@ -48,7 +48,8 @@ struct Summary {
 };
 std::string to_summary(const Summary& summary);
 
-// Tables in lines of at most `width` columns (60 at least), cells cut with "…".
+// Tables in lines of at most `width` columns (60 at least), cells cut with "…". Of the rows behind
+// the first `rows_max` only some that failed are shown.
 std::string to_table(const std::vector<Row>& rows, std::size_t rows_max, std::size_t width);
 std::string to_tag_table(const std::vector<TagCount>& tags, std::size_t tags_max,
                          std::size_t width);

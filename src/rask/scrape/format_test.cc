@@ -105,7 +105,10 @@ TEST(Format, tables_fit_the_terminal) {
 }
 
 TEST(Format, tables_say_what_they_leave_out) {
-  EXPECT_THAT(to_table({good_row(), bad_row()}, 1, 80), HasSubstr("… and 1 more\n"));
+  const std::string cut = to_table({good_row(), good_row(), bad_row()}, 1, 80);
+  EXPECT_THAT(cut, HasSubstr("… and 2 more\n"));
+  EXPECT_THAT(cut, HasSubstr("! timed out")) << "failures are not left out";
+  EXPECT_THAT(to_table({good_row()}, 0, 80), testing::EndsWith("… and 1 more\n"));
   EXPECT_EQ(to_tag_table({{"a", 12, 3}, {"b", 1, 1}}, 1, 80),
             "  count   pages tag\n"
             "     12       3 a\n"
