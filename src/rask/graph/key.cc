@@ -54,9 +54,8 @@ Key Key::integer(std::int64_t value) {
 Key Key::from_msgpack(std::string_view encoded) { return Key{make_block(encoded)}; }
 
 Key& Key::operator=(const Key& other) {
-  other.retain();
-  release();
-  block_ = other.block_;
+  Key copy{other};
+  std::swap(block_, copy.block_);
   return *this;
 }
 
