@@ -28,9 +28,10 @@ protocol::UpdateGraph map_graph(std::int64_t count, std::int64_t round) {
   auto header = rask::wire::Buffer::copy_of("header");
   for (std::int64_t i = 0; i < count; ++i) {
     char name[64];
-    std::snprintf(name, sizeof name, "inc-%016llx%08lld",
-                  static_cast<unsigned long long>(static_cast<std::uint64_t>(i) * 0x9e3779b97f4a7c15),
-                  static_cast<long long>(round));
+    std::snprintf(
+        name, sizeof name, "inc-%016llx%08lld",
+        static_cast<unsigned long long>(static_cast<std::uint64_t>(i) * 0x9e3779b97f4a7c15),
+        static_cast<long long>(round));
     protocol::GraphTask task;
     task.key = Key{name};
     task.run_spec.header = header;
@@ -65,8 +66,9 @@ class Cluster {
     deliver();
   }
   void release(std::vector<Key> keys) {
-    scheduler_.handle(client_, protocol::ClientReleasesKeys{std::move(keys), "client-releases-keys"},
-                      now_, effects_);
+    scheduler_.handle(client_,
+                      protocol::ClientReleasesKeys{std::move(keys), "client-releases-keys"}, now_,
+                      effects_);
     deliver();
   }
   void run() {
@@ -155,9 +157,9 @@ void BM_Map(benchmark::State& state) {
   }
   if (cluster.answers() != count * round) state.SkipWithError("a task did not finish");
   state.SetItemsProcessed(state.iterations() * count);
-  state.counters["ns_per_task"] = benchmark::Counter(
-      static_cast<double>(state.iterations() * count) * 1e-9,
-      benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  state.counters["ns_per_task"] =
+      benchmark::Counter(static_cast<double>(state.iterations() * count) * 1e-9,
+                         benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 BENCHMARK(BM_Map)
     ->Args({1'000, 2, 2})
@@ -218,5 +220,3 @@ void BM_TreeReduce(benchmark::State& state) {
 BENCHMARK(BM_TreeReduce)->Arg(1 << 15)->Unit(benchmark::kMillisecond);
 
 }  // namespace
-
-

@@ -41,7 +41,7 @@ class Site:
 
         class Server(http.server.ThreadingHTTPServer):
             def handle_error(self, request, client_address):
-                # Crawlers that are killed or refuse a page cut their connections, and so does /reset.
+                # Crawlers that are killed or refuse a page cut connections, and so does /reset.
                 if not isinstance(sys.exc_info()[1], (ConnectionError, ValueError)):
                     super().handle_error(request, client_address)
 

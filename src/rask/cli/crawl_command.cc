@@ -214,6 +214,9 @@ int finish(const Arguments& arguments, const Plan& plan, const CrawlResult& resu
   print_result(arguments, result);
   if (plan.output && !unwritten) fmt::print("Written to {}\n", plan.output->path());
   std::fflush(stdout);
+  // The table has no room for all of what makes a whole crawl fail.
+  if (has_pages && !result.rows.front().error.empty())
+    fmt::print(stderr, "rask crawl: {}: {}\n", plan.crawl.url, result.rows.front().error);
   if (result.error) fmt::print(stderr, "rask crawl: {}\n", result.error->message);
   if (!unwritten) return exit_code;
   fmt::print(stderr, "rask crawl: {}\n", unwritten->message);

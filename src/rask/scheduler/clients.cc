@@ -121,7 +121,8 @@ void State::cancel_keys(std::uint32_t client, const protocol::CancelKeys& messag
   }
 }
 
-// ---- Reports --------------------------------------------------------------------------------------
+// ---- Reports
+// --------------------------------------------------------------------------------------
 
 void State::report_on_key(std::uint32_t client, std::uint32_t id) {
   const auto& task = tasks[id];
@@ -152,7 +153,8 @@ void State::report_memory(std::uint32_t id, const Payload& type) {
   }
 }
 
-// ---- Data from outside, retry, restart --------------------------------------------------------------
+// ---- Data from outside, retry, restart
+// --------------------------------------------------------------
 
 void State::update_data(std::span<const std::pair<Key, std::vector<Address>>> who_has,
                         std::span<const std::pair<Key, std::int64_t>> nbytes,
@@ -163,9 +165,9 @@ void State::update_data(std::span<const std::pair<Key, std::vector<Address>>> wh
     for (const auto& holder : holders) {
       if (const auto worker = find_worker(holder); worker != kNone) places.push_back(worker);
     }
-    auto size = i < nbytes.size() && nbytes[i].first == key ? nbytes.begin() +
-                                                                  static_cast<std::ptrdiff_t>(i)
-                                                            : nbytes.end();
+    auto size = i < nbytes.size() && nbytes[i].first == key
+                    ? nbytes.begin() + static_cast<std::ptrdiff_t>(i)
+                    : nbytes.end();
     if (size == nbytes.end())
       size = std::find_if(nbytes.begin(), nbytes.end(),
                           [&](const auto& entry) { return entry.first == key; });

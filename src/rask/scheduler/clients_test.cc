@@ -49,8 +49,7 @@ TEST(Clients, cancel_spares_what_another_client_wants_unless_forced) {
   EXPECT_EQ(rig.from_client(protocol::CancelKeys{keys_of({"x"}), false, "", ""}), Lines{});
   EXPECT_EQ(rig.state("x"), "processing");
   EXPECT_EQ(rig.from_client(protocol::CancelKeys{keys_of({"x"}), true, "", ""}),
-            (Lines{"client-1 cancelled-keys x", "client-2 cancelled-keys x",
-                   "alice free-keys x"}));
+            (Lines{"client-1 cancelled-keys x", "client-2 cancelled-keys x", "alice free-keys x"}));
 }
 
 TEST(Clients, fire_and_forget_wants_a_task_until_it_is_done) {
@@ -76,10 +75,9 @@ TEST(Clients, scattered_data_is_known_and_lost_with_its_worker) {
   EXPECT_EQ(rig.from_client(data), Lines{"client-1 key-in-memory d@alice"});
   EXPECT_EQ(rig.scheduler.worker(alice).nbytes, 100);
   EXPECT_EQ(rig.update_graph({{"x", {"d"}, {}}}, {"x"}), Lines{"alice compute-task x d@alice"});
-  EXPECT_EQ(rig.remove_worker(alice),
-            (Lines{"alice close scheduler-remove-worker", "drop alice",
-                   "client-1 cancelled-keys d already forgotten",
-                   "client-1 cancelled-keys x already forgotten"}));
+  EXPECT_EQ(rig.remove_worker(alice), (Lines{"alice close scheduler-remove-worker", "drop alice",
+                                             "client-1 cancelled-keys d already forgotten",
+                                             "client-1 cancelled-keys x already forgotten"}));
   EXPECT_EQ(rig.scheduler.task_count(), 0u);
 }
 

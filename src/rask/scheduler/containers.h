@@ -1,6 +1,7 @@
 #pragma once
 // Small, flat containers for tables of millions of tasks. Everything here is about bytes and order:
-// nothing hashes pointers, nothing allocates for the common size, iteration order is insertion order.
+// nothing hashes pointers, nothing allocates for the common size, iteration order is insertion
+// order.
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>

@@ -79,10 +79,18 @@ class PickleWriter {
   }
   void value(wire::Reader& reader) {
     switch (reader.peek()) {
-      case wire::Type::text: text(reader.text()); break;
-      case wire::Type::binary: bytes(reader.binary()); break;
-      case wire::Type::integer: integer(reader.integer()); break;
-      case wire::Type::real: real(reader.real()); break;
+      case wire::Type::text:
+        text(reader.text());
+        break;
+      case wire::Type::binary:
+        bytes(reader.binary());
+        break;
+      case wire::Type::integer:
+        integer(reader.integer());
+        break;
+      case wire::Type::real:
+        real(reader.real());
+        break;
       case wire::Type::array: {
         op(kMark);
         for (auto count = reader.array(); count > 0; --count) value(reader);
@@ -107,9 +115,7 @@ Payload inlined(const std::string& pickle) {
   return payload;
 }
 
-std::string quoted(const Key& key) {
-  return key.is_text() ? "'" + key.str() + "'" : key.str();
-}
+std::string quoted(const Key& key) { return key.is_text() ? "'" + key.str() + "'" : key.str(); }
 
 // A call with keywords is no opcode: functools.partial takes them as its state.
 void write_worker(PickleWriter& writer, const Worker& worker) {
@@ -126,8 +132,10 @@ void write_worker(PickleWriter& writer, const Worker& worker) {
   writer.text("memory_limit").integer(static_cast<std::int64_t>(worker.info.memory_limit_bytes));
   writer.text("local_directory").text(worker.info.local_directory);
   writer.text("nanny");
-  if (worker.info.nanny.empty()) writer.op(kNil);
-  else writer.text(worker.info.nanny);
+  if (worker.info.nanny.empty())
+    writer.op(kNil);
+  else
+    writer.text(worker.info.nanny);
   writer.text("server_id").text(worker.info.server_id);
   writer.op(kSetItems).op(kNil).op(kTuple).op(kBuild);
   writer.op(kEmptyTuple).op(kReduce);

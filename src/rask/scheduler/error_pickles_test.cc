@@ -42,8 +42,7 @@ TEST(ErrorPickles, a_killed_worker_names_task_and_worker) {
 
 TEST(ErrorPickles, no_worker_errors_carry_the_timeout) {
   std::string text;
-  const auto read =
-      wire::read_exception(pickle_of(no_worker_error(Key{"x-1"}, 2.5, text)));
+  const auto read = wire::read_exception(pickle_of(no_worker_error(Key{"x-1"}, 2.5, text)));
   ASSERT_TRUE(read.ok()) << read.error().message;
   EXPECT_EQ(read.value().type, "distributed.scheduler.NoWorkerError");
   EXPECT_EQ(read.value().arguments.at(1).as_real(), 2.5);

@@ -45,9 +45,9 @@ class GraphUpdate {
   State& state_;
   std::uint32_t client_;
   protocol::UpdateGraph& graph_;
-  std::vector<std::uint32_t> ids_;     // of graph_.tasks; kNone for a key that comes twice
-  std::vector<bool> fresh_;            // by graph task: it is new
-  std::vector<bool> without_spec_;     // by graph task: it was known, but not how to compute it
+  std::vector<std::uint32_t> ids_;      // of graph_.tasks; kNone for a key that comes twice
+  std::vector<bool> fresh_;             // by graph task: it is new
+  std::vector<bool> without_spec_;      // by graph task: it was known, but not how to compute it
   std::vector<std::uint32_t> offsets_;  // of each graph task in dependency_ids_, and the end
   std::vector<std::uint32_t> dependency_ids_;
   std::vector<std::uint32_t> wanted_;
@@ -85,8 +85,7 @@ void GraphUpdate::drop_unused() {
   for (std::size_t i = 0; i < ids_.size(); ++i) {
     if (ids_[i] == kNone || !fresh_[i]) continue;
     const auto& task = state_.tasks[ids_[i]];
-    if (task.dependents.empty() && !task.wanted())
-      state_.recommend(ids_[i], TaskState::forgotten);
+    if (task.dependents.empty() && !task.wanted()) state_.recommend(ids_[i], TaskState::forgotten);
   }
 }
 
@@ -155,8 +154,10 @@ bool GraphUpdate::visit(std::uint32_t root) {
     if (index == 0) continue;  // Known from before: nothing to do below it.
     task.touched = true;
     for (const auto dependency : dependencies(index - 1)) {
-      if (dependency == kNone) complete = false;
-      else stack_.push_back(dependency);
+      if (dependency == kNone)
+        complete = false;
+      else
+        stack_.push_back(dependency);
     }
   }
   return complete;

@@ -63,7 +63,7 @@ TEST(UpdateGraph, earlier_graphs_and_higher_priorities_go_first) {
   protocol::Annotations urgent;
   urgent.priority = 5;
   rig.update_graph({{"c", {}, urgent}, {"b", {}, {}}}, {"b", "c"});
-  rig.add_worker("alice", 1);
+  rig.add_worker("alice", 3);
   EXPECT_EQ(rig.take(),
             (Lines{"alice compute-task c", "alice compute-task a", "alice compute-task b"}));
 }
@@ -72,7 +72,7 @@ TEST(UpdateGraph, graphs_within_the_fifo_timeout_share_a_generation) {
   Rig rig;
   rig.update_graph({{"a", {}, {}}, {"b", {}, {}}}, {"a", "b"});
   rig.update_graph({{"c", {}, {}}}, {"c"}, [](auto& graph) { graph.fifo_timeout = 60; });
-  rig.add_worker("alice", 1);
+  rig.add_worker("alice", 3);
   // c has place 0 in its own graph: as early as a.
   EXPECT_EQ(rig.take(),
             (Lines{"alice compute-task a", "alice compute-task c", "alice compute-task b"}));
@@ -84,7 +84,7 @@ TEST(UpdateGraph, tasks_of_a_task_go_before_its_siblings) {
   rig.now += 10;
   rig.update_graph({{"child", {}, {}}}, {"child"},
                    [](auto& graph) { graph.submitting_task = Key{"parent"}; });
-  rig.add_worker("alice", 1);
+  rig.add_worker("alice", 3);
   EXPECT_EQ(rig.take(), (Lines{"alice compute-task child", "alice compute-task parent",
                                "alice compute-task sibling"}));
 }

@@ -11,8 +11,8 @@ namespace rask::scheduler {
 
 namespace {
 
-constexpr Seconds kAfter = 0.001;  // A worker that reports at the limit is in time.
-constexpr Seconds kReplicaRound = 2;      // distributed.scheduler.active-memory-manager.interval
+constexpr Seconds kAfter = 0.001;     // A worker that reports at the limit is in time.
+constexpr Seconds kReplicaRound = 2;  // distributed.scheduler.active-memory-manager.interval
 
 // How often Dask's workers report, by their number.    source: heartbeat_interval
 Seconds heartbeat_interval(std::size_t workers) {
@@ -34,6 +34,7 @@ void State::tick() {
     expire_moves();
     advance_retirements(true);
     advance_goals();
+    reduce_replicas();
     last_replica_round = now;
   }
   check_idle();
@@ -47,7 +48,7 @@ std::optional<Seconds> State::next_deadline() const {
     for (const auto worker : live_workers) at(workers[worker]->last_seen + ttl + kAfter);
   }
   if (needs_balancing()) at(last_balance + options.work_stealing_interval);
-  if (!retirements.empty() || !goals.empty() || !moves.empty())
+  if (!retirements.empty() || !goals.empty() || !moves.empty() || !with_copies.empty())
     at(last_replica_round + kReplicaRound);
   if (options.no_workers_timeout > 0) {
     if (no_workers_since) at(*no_workers_since + options.no_workers_timeout + kAfter);
@@ -90,8 +91,8 @@ void State::refresh_idle_since() {
 void State::check_idle() {
   if (options.idle_timeout <= 0 || has_work() || !idle_since) return;
   if (now < *idle_since + options.idle_timeout) return;
-  log(20, fmt::format("Scheduler closing after being idle for {}",
-                      format_time(options.idle_timeout)));
+  log(20,
+      fmt::format("Scheduler closing after being idle for {}", format_time(options.idle_timeout)));
   out->push_back(ShutDown{"idle-timeout-exceeded"});
   idle_since = now;  // Said once for each time-out.
 }

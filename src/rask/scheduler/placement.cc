@@ -48,8 +48,8 @@ std::uint32_t State::decide_worker_rootish_queuing_disabled(std::uint32_t id) {
   auto worker = group.last_worker;
   if (worker == kNone || group.last_worker_tasks_left <= 0 || !workers[worker]->running()) {
     worker = best_of(task, pool.ids());
-    group.last_worker_tasks_left = static_cast<std::int64_t>(group.size) *
-                                   workers[worker]->info.nthreads / total_nthreads;
+    group.last_worker_tasks_left =
+        static_cast<std::int64_t>(group.size) * workers[worker]->info.nthreads / total_nthreads;
   }
   const auto left = group.states[static_cast<std::size_t>(TaskState::released)] +
                     group.states[static_cast<std::size_t>(TaskState::waiting)];
@@ -215,8 +215,10 @@ std::uint32_t State::annotation_of(const protocol::AnnotationsPtr& source) {
       const auto named = worker_by_name.find(text);
       const auto address =
           named == worker_by_name.end() ? as_address(text) : workers[named->second]->info.address;
-      if (address.empty()) annotation.hosts.push_back(text);
-      else annotation.addresses.push_back(address);
+      if (address.empty())
+        annotation.hosts.push_back(text);
+      else
+        annotation.addresses.push_back(address);
     }
   }
   ++annotations[at->second].uses;

@@ -46,8 +46,7 @@ std::vector<Key> Scheduler::has_what(WorkerId worker) const {
 }
 
 std::vector<Key> Scheduler::processing(WorkerId worker) const {
-  return keys_of(*state_,
-                 state_->workers.at(static_cast<std::uint32_t>(worker))->processing.ids());
+  return keys_of(*state_, state_->workers.at(static_cast<std::uint32_t>(worker))->processing.ids());
 }
 
 std::optional<Scheduler::TaskView> Scheduler::task(const Key& key) const {

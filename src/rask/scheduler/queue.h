@@ -23,7 +23,7 @@ class TaskQueue {
   };
 
   void add(const protocol::Priority& priority, std::uint32_t task);
-  void left() { --live_; }  // A task left the queue, by pop or by another way.
+  void left() { --live_; }                    // A task left the queue, by pop or by another way.
   std::size_t size() const { return live_; }  // Live entries only.
   bool empty() const { return live_ == 0; }
   std::size_t stored() const { return run_.size() - run_begin_ + heap_.size(); }

@@ -75,10 +75,10 @@ TEST(Saturation, tiny_tasks_fill_a_worker_as_soon_as_one_has_shown_how_short_the
   rig.take();
   const Map map{1000};
   EXPECT_EQ(rig.update_graph(map.tasks, map.wanted).size(), 2u);  // Not known: Dask's rule.
-  // 50 microseconds each: five milliseconds of work are a hundred tasks.
-  EXPECT_EQ(rig.finish(alice, "t-0", 50e-6).size(), 1 + 99u);
-  EXPECT_EQ(rig.scheduler.worker(alice).processing_count, 100u);
-  EXPECT_EQ(rig.finish(alice, "t-1", 50e-6).size(), 1 + 1u);
+  // 60 microseconds each: the 84th fills five milliseconds.
+  EXPECT_EQ(rig.finish(alice, "t-0", 60e-6).size(), 1 + 83u);
+  EXPECT_EQ(rig.scheduler.worker(alice).processing_count, 84u);
+  EXPECT_EQ(rig.finish(alice, "t-1", 60e-6).size(), 1 + 1u);
 }
 
 TEST(Saturation, the_number_of_tiny_tasks_is_bounded) {
@@ -111,10 +111,10 @@ TEST(Saturation, tiny_tasks_are_spread_over_all_workers) {
   rig.update_graph(map.tasks, map.wanted);
   for (const auto worker : {alice, bob}) {
     const auto key = rig.scheduler.processing(worker).front().str();
-    rig.finish(worker, key, 100e-6);
+    rig.finish(worker, key, 120e-6);
   }
-  EXPECT_EQ(rig.scheduler.worker(alice).processing_count, 50u);
-  EXPECT_EQ(rig.scheduler.worker(bob).processing_count, 50u);
+  EXPECT_EQ(rig.scheduler.worker(alice).processing_count, 42u);
+  EXPECT_EQ(rig.scheduler.worker(bob).processing_count, 42u);
 }
 
 TEST(Saturation, downstream_tasks_run_before_the_queue_moves) {

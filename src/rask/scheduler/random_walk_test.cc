@@ -59,21 +59,36 @@ class Walk {
 
   void one_step() {
     const auto dice = pick(100);
-    if (dice < 8) submit();
-    else if (dice < 14) release();
-    else if (dice < 45) deliver();
-    else if (dice < 80) work();
-    else if (dice < 82) kill();
-    else if (dice < 84) add_worker();
-    else if (dice < 88) scheduler_.tick(now_, effects_);
-    else if (dice < 90) cancel();
-    else if (dice < 92) retry();
-    else if (dice < 93) replicate();
-    else if (dice < 94) scatter();
-    else if (dice < 95) retire();
-    else if (dice < 96) lose_data();
-    else if (dice < 98) pause_or_unpause();
-    else speak_to_all();
+    if (dice < 8)
+      submit();
+    else if (dice < 14)
+      release();
+    else if (dice < 45)
+      deliver();
+    else if (dice < 80)
+      work();
+    else if (dice < 82)
+      kill();
+    else if (dice < 84)
+      add_worker();
+    else if (dice < 88)
+      scheduler_.tick(now_, effects_);
+    else if (dice < 90)
+      cancel();
+    else if (dice < 92)
+      retry();
+    else if (dice < 93)
+      replicate();
+    else if (dice < 94)
+      scatter();
+    else if (dice < 95)
+      retire();
+    else if (dice < 96)
+      lose_data();
+    else if (dice < 98)
+      pause_or_unpause();
+    else
+      speak_to_all();
   }
 
   void submit() {
@@ -115,7 +130,8 @@ class Walk {
     protocol::Annotations out;
     if (chance(30)) out.retries = 1;
     if (chance(30)) out.priority = static_cast<std::int64_t>(pick(3));
-    if (chance(30) && !workers_.empty()) out.workers.push_back(workers_[pick(workers_.size())].address);
+    if (chance(30) && !workers_.empty())
+      out.workers.push_back(workers_[pick(workers_.size())].address);
     if (chance(50)) out.allow_other_workers = true;
     if (chance(20)) out.resources["GPU"] = 1;
     return std::make_shared<const protocol::Annotations>(out);
@@ -145,8 +161,10 @@ class Walk {
   void replicate() {
     if (held_.empty()) return;
     const Key key = any_held();
-    if (chance(50)) scheduler_.replicate(std::span{&key, 1}, static_cast<int>(pick(3)), {}, now_, effects_);
-    else scheduler_.rebalance({}, {}, now_, effects_);
+    if (chance(50))
+      scheduler_.replicate(std::span{&key, 1}, static_cast<int>(pick(3)), {}, now_, effects_);
+    else
+      scheduler_.rebalance({}, {}, now_, effects_);
   }
   void scatter() {
     if (workers_.empty()) return;
@@ -241,9 +259,8 @@ class Walk {
   }
   void on(FakeWorker& worker, protocol::StealRequest& m) {
     const auto at = worker.tasks.find(m.key);
-    std::string state = at == worker.tasks.end()
-                            ? (worker.memory.contains(m.key) ? "memory" : "")
-                            : (chance(70) ? "ready" : "executing");
+    std::string state = at == worker.tasks.end() ? (worker.memory.contains(m.key) ? "memory" : "")
+                                                 : (chance(70) ? "ready" : "executing");
     if (state == "ready") worker.tasks.erase(at);
     worker.outbox.push_back(protocol::StealResponse{m.key, state, m.stimulus_id});
   }

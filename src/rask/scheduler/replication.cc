@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <tuple>
 
 #include "rask/scheduler/state.h"
 
@@ -16,7 +17,7 @@ namespace rask::scheduler {
 namespace {
 constexpr std::size_t kBranching = 2;  // New copies for each copy there is, in one round.
 constexpr Seconds kMoveTimeout = 30;
-constexpr double kHalfGap = 0.05;       // of memory.rebalance.*: sender-recipient-gap / 2
+constexpr double kHalfGap = 0.05;  // of memory.rebalance.*: sender-recipient-gap / 2
 constexpr double kSenderMin = 0.30;
 constexpr double kRecipientMax = 0.60;
 }  // namespace
@@ -74,16 +75,74 @@ void State::replica_arrived(std::uint32_t worker, std::uint32_t id) {
   remove_replicas(drop);
 }
 
+// source: distributed/active_memory_manager.py, ReduceReplicas
+void State::reduce_replicas() {
+  ByWorker drop;
+  if (marks.size() < tasks.end()) marks.resize(tasks.end());
+  ++mark;
+  for (const auto id : std::exchange(with_copies, {})) {
+    if (marks[id] == mark || tasks[id].who_has.size() < 2) continue;
+    marks[id] = mark;
+    if (options.active_memory_manager && !tasks[id].replicated && !tasks[id].actor)
+      reduce_replicas_of(id, drop);
+    with_copies.push_back(id);
+  }
+  remove_replicas(drop);
+  std::erase_if(with_copies, [&](std::uint32_t id) {
+    return tasks[id].who_has.size() < 2 || tasks[id].replicated || !options.active_memory_manager;
+  });
+}
+
+// Workers that leave give theirs up first, then those with most in memory.
+void State::reduce_replicas_of(std::uint32_t id, ByWorker& drop) {
+  const auto& task = tasks[id];
+  auto left = std::size_t{task.who_has.size()};
+  const auto needed = copies_needed(task);
+  std::vector<std::uint32_t> holders;
+  for (const auto& replica : task.who_has) holders.push_back(replica.worker);
+  const auto rank = [&](std::uint32_t number) {
+    return std::tuple{workers[number]->running(), -memory_of(*workers[number]), number};
+  };
+  std::sort(holders.begin(), holders.end(),
+            [&](std::uint32_t a, std::uint32_t b) { return rank(a) < rank(b); });
+  for (const auto holder : holders) {
+    if (left <= needed) return;
+    if (!can_leave(task, holder)) continue;
+    drop[holder].push_back(id);
+    --left;
+  }
+}
+
+// One, or one for each worker that is to use it, as far as that is known.
+std::size_t State::copies_needed(const Task& task) const {
+  constexpr std::uint32_t kWaitersMax = 20;  // Beyond that they are not looked at one by one.
+  if (task.waiters <= 1 || task.waiters >= kWaitersMax)
+    return std::max<std::size_t>(1, task.waiters);
+  std::vector<std::uint32_t> users;
+  std::size_t unplaced = 0;
+  for (const auto& edge : task.dependents) {
+    const auto& dependent = tasks[edge.task];
+    if (!dependent.in_play) continue;
+    if (dependent.processing_on == kNone)
+      ++unplaced;
+    else
+      users.push_back(dependent.processing_on);
+  }
+  std::sort(users.begin(), users.end());
+  users.erase(std::unique(users.begin(), users.end()), users.end());
+  return users.size() + unplaced;
+}
+
 // False while a task that runs or waits there needs the copy.
 bool State::can_leave(const Task& task, std::uint32_t worker) const {
   if (task.who_has.size() < 2 || task.actor) return false;
   if (task.waiters == 0) return true;
-  return std::none_of(task.dependents.begin(), task.dependents.end(), [&](const Edge& edge) {
-    return tasks[edge.task].processing_on == worker;
-  });
+  return std::none_of(task.dependents.begin(), task.dependents.end(),
+                      [&](const Edge& edge) { return tasks[edge.task].processing_on == worker; });
 }
 
-// ---- replicate ------------------------------------------------------------------------------------
+// ---- replicate
+// ------------------------------------------------------------------------------------
 
 void State::replicate(std::span<const Key> asked, int copies, std::span<const WorkerId> among) {
   std::vector<std::uint32_t> places;
@@ -112,6 +171,7 @@ void State::replicate(std::span<const Key> asked, int copies, std::span<const Wo
       drop[worker].push_back(id);
       --left;
     }
+    tasks[id].replicated = count > 1;
     goals.push_back({key, count, places});
   }
   remove_replicas(drop);
@@ -133,9 +193,12 @@ bool State::advance_goal(const Goal& goal, ByWorker& acquire) {
   std::size_t under_way = 0;
   for (const auto worker : goal.workers) {
     if (!workers[worker]->running()) continue;
-    if (holds(tasks[id], worker)) ++holders;
-    else if (moving(id, worker)) ++under_way;
-    else without.push_back(worker);
+    if (holds(tasks[id], worker))
+      ++holders;
+    else if (moving(id, worker))
+      ++under_way;
+    else
+      without.push_back(worker);
   }
   if (holders >= goal.copies || (without.empty() && under_way == 0)) return false;
   std::stable_sort(without.begin(), without.end(), [&](std::uint32_t a, std::uint32_t b) {
@@ -151,7 +214,8 @@ bool State::advance_goal(const Goal& goal, ByWorker& acquire) {
   return true;
 }
 
-// ---- rebalance ------------------------------------------------------------------------------------
+// ---- rebalance
+// ------------------------------------------------------------------------------------
 
 namespace {
 

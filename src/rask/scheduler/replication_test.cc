@@ -16,9 +16,7 @@ struct Three : Rig {
   void scatter(const std::string& key, const std::string& worker, std::int64_t nbytes) {
     from_client(protocol::UpdateData{{{Key{key}, {worker}}}, {{Key{key}, nbytes}}});
   }
-  std::vector<Address> who_has(const std::string& key) {
-    return scheduler.task(Key{key})->who_has;
-  }
+  std::vector<Address> who_has(const std::string& key) { return scheduler.task(Key{key})->who_has; }
   WorkerId alice{};
   WorkerId bob{};
   WorkerId carol{};
@@ -80,6 +78,31 @@ TEST(Rebalance, only_the_keys_asked_for_move_and_balanced_workers_keep_theirs) {
   const std::array places{rig.bob, rig.carol};
   rig.scheduler.rebalance({}, places, rig.now, rig.effects);
   EXPECT_EQ(rig.take(), Lines{});
+}
+
+TEST(ActiveMemoryManager, copies_that_nobody_needs_are_dropped_where_memory_is_scarcest) {
+  Three rig;
+  rig.scatter("big", "bob", 5000);
+  rig.scatter("x", "alice", 10);
+  rig.from_worker(rig.bob, protocol::AddKeys{keys_of({"x"}), "add"});
+  rig.from_worker(rig.carol, protocol::AddKeys{keys_of({"x"}), "add"});
+  EXPECT_EQ(rig.tick(2), (Lines{"alice remove-replicas x", "bob remove-replicas x"}));
+  EXPECT_EQ(rig.who_has("x"), std::vector<Address>{"carol"});
+  EXPECT_EQ(rig.tick(2), Lines{});
+  EXPECT_EQ(*rig.scheduler.next_deadline(), 1300.001);  // Nothing left to do: only the ttl.
+}
+
+TEST(ActiveMemoryManager, copies_that_somebody_asked_for_or_uses_stay) {
+  Three rig;
+  rig.scatter("x", "alice", 10);
+  const std::array keys{Key{"x"}};
+  rig.scheduler.replicate(keys, 2, {}, rig.now, rig.effects);
+  rig.from_worker(rig.bob, protocol::AddKeys{keys_of({"x"}), "add"});
+  rig.scatter("y", "alice", 10);
+  rig.update_graph({{"a", {"y"}, {}}}, {"a"});  // Runs on alice.
+  rig.from_worker(rig.bob, protocol::AddKeys{keys_of({"y"}), "add"});
+  EXPECT_EQ(rig.tick(2), Lines{"bob remove-replicas y"});
+  EXPECT_EQ(rig.who_has("x").size(), 2u);
 }
 
 }  // namespace

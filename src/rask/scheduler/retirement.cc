@@ -1,9 +1,9 @@
 // Workers that leave on purpose: their data goes elsewhere first.
 //
-// A retiring worker is closing_gracefully: it gets no new task. Every value of which it has the only
-// copy is fetched by another running worker. It is done when nothing would be lost with it, and has
-// failed when nobody could take a value.
-// source: distributed/active_memory_manager.py, RetireWorker; Scheduler.retire_workers
+// A retiring worker is closing_gracefully: it gets no new task. Every value of which it has the
+// only copy is fetched by another running worker. It is done when nothing would be lost with it,
+// and has failed when nobody could take a value. source: distributed/active_memory_manager.py,
+// RetireWorker; Scheduler.retire_workers
 #include <fmt/format.h>
 
 #include <algorithm>

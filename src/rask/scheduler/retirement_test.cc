@@ -24,8 +24,8 @@ struct Two : Rig {
 
 TEST(Retirement, a_worker_without_data_may_go_at_once) {
   Two rig;
-  EXPECT_EQ(rig.retire(rig.alice), (Lines{"alice worker-status-change closing_gracefully",
-                                          "retirement-done 1 alice"}));
+  EXPECT_EQ(rig.retire(rig.alice),
+            (Lines{"alice worker-status-change closing_gracefully", "retirement-done 1 alice"}));
   EXPECT_EQ(rig.scheduler.worker(rig.alice).status, protocol::WorkerStatus::closing_gracefully);
   rig.update_graph({{"x", {}, {}}}, {"x"});
   EXPECT_EQ(rig.scheduler.task(Key{"x"})->processing_on, "bob");
@@ -46,9 +46,9 @@ TEST(Retirement, nobody_to_take_the_data_ends_it) {
   Two rig;
   rig.scatter("x", "alice");
   rig.from_worker(rig.bob, protocol::WorkerStatusChanged{protocol::WorkerStatus::paused, "p"});
-  EXPECT_EQ(rig.retire(rig.alice), (Lines{"alice worker-status-change closing_gracefully",
-                                          "alice worker-status-change running",
-                                          "retirement-done 1"}));
+  EXPECT_EQ(rig.retire(rig.alice),
+            (Lines{"alice worker-status-change closing_gracefully",
+                   "alice worker-status-change running", "retirement-done 1"}));
 }
 
 TEST(Retirement, a_recipient_that_dies_is_replaced) {

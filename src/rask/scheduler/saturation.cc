@@ -14,11 +14,11 @@ namespace rask::scheduler {
 
 namespace {
 constexpr double kDefaultSaturation = 1.1;
-constexpr Seconds kExpectedWork = 0.005;         // for each thread
-constexpr std::int64_t kTinyTasksMax = 2000;     // for each thread
+constexpr Seconds kExpectedWork = 0.005;      // for each thread
+constexpr std::int64_t kTinyTasksMax = 2000;  // for each thread
 constexpr double kTinyNbytesMax = 64 * 1024;
-constexpr std::int64_t kStickyTasks = 16;        // for each thread: at most this many in a row
-constexpr Seconds kStickyWork = 0.0005;          // and no more expected work than this
+constexpr std::int64_t kStickyTasks = 16;  // for each thread: at most this many in a row
+constexpr Seconds kStickyWork = 0.0005;    // and no more expected work than this
 }  // namespace
 
 bool State::queuing() const {
@@ -69,18 +69,18 @@ void State::check_idle_saturated(std::uint32_t number, Seconds occupied) {
   if (worker.running() && !is_idle && processing > nthreads) {
     const auto pending = occupied * static_cast<double>(processing - nthreads) /
                          static_cast<double>(processing * nthreads);
-    is_saturated = pending > 0.4 &&
-                   pending > 1.9 * (total_occupancy() / static_cast<double>(total_nthreads));
+    is_saturated =
+        pending > 0.4 && pending > 1.9 * (total_occupancy() / static_cast<double>(total_nthreads));
   }
   update(worker.idle, idle, is_idle);
   update(worker.saturated, saturated, is_saturated);
-  update(worker.open, open,
-         worker.running() && queuing() &&
-             (slots_available(worker) > 0 || has_room_for_tiny(worker)));
+  update(
+      worker.open, open,
+      worker.running() && queuing() && (slots_available(worker) > 0 || has_room_for_tiny(worker)));
 }
 
-// The least busy worker with room, or kNone. Tiny tasks go to one worker a few at a time: looking at
-// all workers for each would cost more than the task.
+// The least busy worker with room, or kNone. Tiny tasks go to one worker a few at a time: looking
+// at all workers for each would cost more than the task.
 std::uint32_t State::decide_worker_rootish_queuing_enabled(const Task& task) {
   const auto& of = prefix(task);
   const bool tiny = is_tiny(of);

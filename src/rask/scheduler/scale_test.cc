@@ -30,7 +30,8 @@ class Counting {
     }
     while (finish_what_was_sent()) {
     }
-    for (const auto& key : wanted) EXPECT_EQ(state_.tasks[state_.find(key)].state, TaskState::memory);
+    for (const auto& key : wanted)
+      EXPECT_EQ(state_.tasks[state_.find(key)].state, TaskState::memory);
     {
       const State::Event event{state_, "release", 2, effects_};
       state_.client_releases_keys(client_, wanted);
@@ -102,8 +103,7 @@ protocol::UpdateGraph chain_of(int count) {
   protocol::UpdateGraph graph;
   for (int i = 0; i < count; ++i) {
     graph.tasks.push_back(task("link-" + std::to_string(i) + "1", i));
-    if (i > 0)
-      graph.tasks.back().dependencies = {graph.tasks[static_cast<std::size_t>(i) - 1].key};
+    if (i > 0) graph.tasks.back().dependencies = {graph.tasks[static_cast<std::size_t>(i) - 1].key};
   }
   graph.keys = {graph.tasks.back().key};
   return graph;
@@ -131,9 +131,9 @@ TEST(Scale, a_held_task_takes_few_bytes) {
   // The record, its key (a block of the heap), its slot in the table, its place in a client's list.
   constexpr std::size_t kKeyBlock = 16 + 40 + 8;
   constexpr std::size_t kTableSlots = 8 * 8 / 3 + 1;  // At the emptiest, after growing.
-  EXPECT_LE(sizeof(Task) + kKeyBlock + kTableSlots + 2 * sizeof(std::uint32_t) +
-                sizeof(TaskQueue::Entry),
-            350u);
+  EXPECT_LE(
+      sizeof(Task) + kKeyBlock + kTableSlots + 2 * sizeof(std::uint32_t) + sizeof(TaskQueue::Entry),
+      350u);
 }
 
 }  // namespace

@@ -70,8 +70,7 @@ void Scheduler::remove_client(ClientId client, Seconds now, Effects& out) {
 
 ClientId Scheduler::fire_and_forget() const { return ClientId{0}; }
 
-void Scheduler::handle(WorkerId worker, protocol::FromWorker&& message, Seconds now,
-                       Effects& out) {
+void Scheduler::handle(WorkerId worker, protocol::FromWorker&& message, Seconds now, Effects& out) {
   const State::Event event{*state_, {}, now, out};
   state_->handle(number(worker), std::move(message));
 }
@@ -96,45 +95,50 @@ void Scheduler::handle(ClientId id, protocol::FromClient&& message, Seconds now,
   const State::Event event{*state_, {}, now, out};
   state_->clients[client]->last_seen = state_->now;
   const auto because = [&](std::string_view what) { state_->set_stimulus(stimulus(what, now)); };
-  std::visit(Overloaded{
-                 [&](protocol::UpdateGraph& m) {
-                   if (m.stimulus_id.empty()) because("update-graph");
-                   else state_->set_stimulus(std::move(m.stimulus_id));
-                   state_->update_graph(client, std::move(m));
-                 },
-                 [&](protocol::ClientReleasesKeys& m) {
-                   if (m.stimulus_id.empty()) because("client-releases-keys");
-                   else state_->set_stimulus(std::move(m.stimulus_id));
-                   state_->client_releases_keys(client, m.keys);
-                 },
-                 [&](protocol::ClientDesiresKeys& m) {
-                   because("client-desires-keys");
-                   state_->client_desires_keys(client, m.keys);
-                 },
-                 [&](protocol::CancelKeys& m) {
-                   because("cancel-key");
-                   state_->cancel_keys(client, m);
-                 },
-                 [&](protocol::UpdateData& m) {
-                   because("update-data");
-                   state_->update_data(m.who_has, m.nbytes, client);
-                 },
-                 [&](protocol::ReportKey& m) {
-                   const auto task = state_->find(m.key);
-                   if (task != kNone) state_->report_on_key(client, task);
-                   else state_->report(client, protocol::CancelledKeys{{m.key}, "", ""});
-                 },
-                 [&](protocol::HeartbeatClient&) {
-                   const auto interval = client_heartbeat_interval(state_->client_count);
-                   state_->report(client, protocol::AdjustHeartbeatInterval{interval});
-                 },
-                 [&](protocol::CloseClient&) {
-                   because("close-client");
-                   state_->remove_client(client);
-                 },
-                 // Topics and extensions are the shell's.
-                 [](protocol::SubscribeTopic&) {}, [](protocol::UnsubscribeTopic&) {},
-                 [](protocol::LogEvent&) {}, [](protocol::OtherMessage&) {}},
+  std::visit(Overloaded{[&](protocol::UpdateGraph& m) {
+                          if (m.stimulus_id.empty())
+                            because("update-graph");
+                          else
+                            state_->set_stimulus(std::move(m.stimulus_id));
+                          state_->update_graph(client, std::move(m));
+                        },
+                        [&](protocol::ClientReleasesKeys& m) {
+                          if (m.stimulus_id.empty())
+                            because("client-releases-keys");
+                          else
+                            state_->set_stimulus(std::move(m.stimulus_id));
+                          state_->client_releases_keys(client, m.keys);
+                        },
+                        [&](protocol::ClientDesiresKeys& m) {
+                          because("client-desires-keys");
+                          state_->client_desires_keys(client, m.keys);
+                        },
+                        [&](protocol::CancelKeys& m) {
+                          because("cancel-key");
+                          state_->cancel_keys(client, m);
+                        },
+                        [&](protocol::UpdateData& m) {
+                          because("update-data");
+                          state_->update_data(m.who_has, m.nbytes, client);
+                        },
+                        [&](protocol::ReportKey& m) {
+                          const auto task = state_->find(m.key);
+                          if (task != kNone)
+                            state_->report_on_key(client, task);
+                          else
+                            state_->report(client, protocol::CancelledKeys{{m.key}, "", ""});
+                        },
+                        [&](protocol::HeartbeatClient&) {
+                          const auto interval = client_heartbeat_interval(state_->client_count);
+                          state_->report(client, protocol::AdjustHeartbeatInterval{interval});
+                        },
+                        [&](protocol::CloseClient&) {
+                          because("close-client");
+                          state_->remove_client(client);
+                        },
+                        // Topics and extensions are the shell's.
+                        [](protocol::SubscribeTopic&) {}, [](protocol::UnsubscribeTopic&) {},
+                        [](protocol::LogEvent&) {}, [](protocol::OtherMessage&) {}},
              message);
 }
 
@@ -170,14 +174,14 @@ std::uint64_t Scheduler::retire_workers(std::span<const WorkerId> workers, Secon
   return state_->retire_workers(workers);
 }
 
-void Scheduler::replicate(std::span<const Key> keys, int copies,
-                          std::span<const WorkerId> workers, Seconds now, Effects& out) {
+void Scheduler::replicate(std::span<const Key> keys, int copies, std::span<const WorkerId> workers,
+                          Seconds now, Effects& out) {
   const State::Event event{*state_, stimulus("replicate", now), now, out};
   state_->replicate(keys, copies, workers);
 }
 
-void Scheduler::rebalance(std::span<const Key> keys, std::span<const WorkerId> workers,
-                          Seconds now, Effects& out) {
+void Scheduler::rebalance(std::span<const Key> keys, std::span<const WorkerId> workers, Seconds now,
+                          Effects& out) {
   const State::Event event{*state_, stimulus("rebalance", now), now, out};
   state_->rebalance(keys, workers);
 }

@@ -30,7 +30,14 @@ namespace rask::scheduler {
 using protocol::Address;
 
 enum class TaskState : std::uint8_t {
-  released, waiting, no_worker, queued, processing, memory, erred, forgotten
+  released,
+  waiting,
+  no_worker,
+  queued,
+  processing,
+  memory,
+  erred,
+  forgotten
 };
 std::string_view to_string(TaskState state);  // "no-worker": Dask's names
 
@@ -43,6 +50,7 @@ struct Options {
   bool work_stealing = true;
   Seconds work_stealing_interval = 0.1;  // distributed.scheduler.work-stealing-interval
   Seconds worker_ttl = 300;              // 0: never
+  bool active_memory_manager = true;     // Drops copies that nobody needs, every two seconds.
   Seconds idle_timeout = 0;              // 0: never
   Seconds no_workers_timeout = 0;        // 0: never
   Seconds unknown_task_duration = 0.5;   // distributed.scheduler.unknown-task-duration
@@ -62,10 +70,10 @@ struct WorkerInfo {
   std::uint64_t memory_limit_bytes = 0;  // 0: none
   protocol::Resources resources;
   std::string local_directory;
-  Address nanny;      // Empty: none
+  Address nanny;  // Empty: none
   std::int64_t pid = 0;
   protocol::WorkerStatus status = protocol::WorkerStatus::running;
-  bool runs_native = true;   // Tasks of C++ functions can run here (docs/protocol.md).
+  bool runs_native = true;  // Tasks of C++ functions can run here (docs/protocol.md).
   bool runs_python = false;
 };
 
@@ -77,18 +85,36 @@ struct WorkerMetrics {
 };
 
 // ---- Effects: what the shell must do ------------------------------------------------------------
-struct SendToWorker { WorkerId worker; protocol::ToWorker message; };
-struct SendToClient { ClientId client; protocol::ToClient message; };
+struct SendToWorker {
+  WorkerId worker;
+  protocol::ToWorker message;
+};
+struct SendToClient {
+  ClientId client;
+  protocol::ToClient message;
+};
 // The worker is dead to the scheduler: close its stream (after sending what was sent before).
-struct DropWorker { WorkerId worker; Address address; };
+struct DropWorker {
+  WorkerId worker;
+  Address address;
+};
 // A retire_workers call has ended: moved away everything (or could not), see Retirement.
-struct RetirementDone { std::uint64_t retirement; std::vector<Address> retired; };
+struct RetirementDone {
+  std::uint64_t retirement;
+  std::vector<Address> retired;
+};
 // Something for people: logger line and event topic.
-struct LogLine { int level = 20; std::string text; };  // Python's levels: 20 info, 30 warning
+struct LogLine {
+  int level = 20;
+  std::string text;
+};  // Python's levels: 20 info, 30 warning
 // idle_timeout is over: the shell closes the cluster.
-struct ShutDown { std::string reason; };
+struct ShutDown {
+  std::string reason;
+};
 
-using Effect = std::variant<SendToWorker, SendToClient, DropWorker, RetirementDone, LogLine, ShutDown>;
+using Effect =
+    std::variant<SendToWorker, SendToClient, DropWorker, RetirementDone, LogLine, ShutDown>;
 using Effects = std::vector<Effect>;
 
 class State;  // state.h: the tables, for the machine's own files, queries and tests
@@ -139,8 +165,10 @@ class Scheduler {
                  Seconds now, Effects& out);
   void rebalance(std::span<const Key> keys, std::span<const WorkerId> workers, Seconds now,
                  Effects& out);
-  void add_resources(WorkerId worker, const protocol::Resources& resources, Seconds now, Effects& out);
-  // A worker could not give keys that the scheduler believed it has (gather): forget that, compute again.
+  void add_resources(WorkerId worker, const protocol::Resources& resources, Seconds now,
+                     Effects& out);
+  // A worker could not give keys that the scheduler believed it has (gather): forget that, compute
+  // again.
   void missing_data(std::span<const Key> keys, WorkerId worker, Seconds now, Effects& out);
 
   // ---- Questions (const, no effects) ------------------------------------------------------------
@@ -150,14 +178,14 @@ class Scheduler {
     protocol::WorkerStatus status;
     Seconds last_seen;
     Seconds occupancy;
-    std::int64_t nbytes;        // of the results it holds
+    std::int64_t nbytes;  // of the results it holds
     std::size_t has_what_count;
     std::size_t processing_count;
     const WorkerMetrics& metrics;
     const protocol::Resources& used_resources;
   };
   std::optional<WorkerId> find_worker(std::string_view address_or_name) const;
-  std::vector<WorkerId> workers() const;  // In the order they joined.
+  std::vector<WorkerId> workers() const;     // In the order they joined.
   WorkerView worker(WorkerId worker) const;  // REQUIRES a live id
   std::vector<Key> has_what(WorkerId worker) const;
   std::vector<Key> processing(WorkerId worker) const;
@@ -171,7 +199,7 @@ class Scheduler {
     Address processing_on;  // Empty: none
     const protocol::Payload* run_spec;
     std::shared_ptr<const protocol::Payload> run_spec_owner;  // Keeps run_spec alive.
-    const protocol::Payload* exception;  // nullptr: none
+    const protocol::Payload* exception;                       // nullptr: none
     const protocol::Payload* traceback;
     std::string exception_text;
     std::string traceback_text;
@@ -183,7 +211,7 @@ class Scheduler {
   };
   std::optional<TaskView> task(const Key& key) const;
   std::optional<TaskState> task_state(const Key& key) const;  // Cheaper than task(key)->state.
-  std::vector<Key> keys() const;  // Every task that is known.
+  std::vector<Key> keys() const;                              // Every task that is known.
   std::size_t task_count() const;
   std::map<std::string, std::map<TaskState, std::size_t>> prefix_states() const;
   std::size_t client_count() const;
@@ -203,7 +231,8 @@ class Scheduler {
     Seconds time;
   };
   // The transitions of these keys or caused by these stimuli, oldest first.
-  std::vector<StoryLine> story(std::span<const Key> keys, std::span<const std::string> stimuli) const;
+  std::vector<StoryLine> story(std::span<const Key> keys,
+                               std::span<const std::string> stimuli) const;
 
   // Stops the program when an invariant is broken. O(everything).
   void check_invariants() const;

@@ -36,8 +36,11 @@ CompactPayload::Shape CompactPayload::shape_of(const Payload& payload) {
 CompactPayload::CompactPayload(Payload&& payload, std::uint32_t header)
     : header_(header), kind_(payload.kind), shape_(shape_of(payload)) {
   switch (shape_) {
-    case Shape::none: break;
-    case Shape::header_only: bytes_ = std::move(payload.header); break;
+    case Shape::none:
+      break;
+    case Shape::header_only:
+      bytes_ = std::move(payload.header);
+      break;
     case Shape::one_frame:
       if (header != kNone) {
         bytes_ = std::move(payload.frames.front());
@@ -54,13 +57,17 @@ CompactPayload::CompactPayload(Payload&& payload, std::uint32_t header)
 Payload CompactPayload::expand(const wire::Buffer& header) const {
   Payload out;
   switch (shape_) {
-    case Shape::none: break;
-    case Shape::header_only: out.header = bytes_; break;
+    case Shape::none:
+      break;
+    case Shape::header_only:
+      out.header = bytes_;
+      break;
     case Shape::one_frame:
       out.header = header;
       out.frames.push_back(bytes_);
       break;
-    case Shape::whole: return *static_cast<const Payload*>(bytes_.owner().get());
+    case Shape::whole:
+      return *static_cast<const Payload*>(bytes_.owner().get());
   }
   out.kind = kind_;
   return out;
@@ -128,7 +135,8 @@ void State::prefetch(const Key& soon, const Key& next) const {
 
 void State::prefetch(std::uint32_t id) const {
   const auto* bytes = reinterpret_cast<const char*>(&tasks[id]);
-  for (std::size_t offset = 0; offset < sizeof(Task); offset += 64) __builtin_prefetch(bytes + offset);
+  for (std::size_t offset = 0; offset < sizeof(Task); offset += 64)
+    __builtin_prefetch(bytes + offset);
 }
 
 std::uint32_t State::create(Key key, TaskState initial) {
@@ -150,10 +158,10 @@ void State::set_run_spec(Task& task, Payload&& spec) {
     // Graphs repeat one header; only a stream of ever new ones would fill the table.
     header = static_cast<std::uint32_t>(run_spec_headers.size()) - 1;
     if (!(run_spec_headers[header] == spec.header)) {
-      const auto at = std::find(run_spec_headers.end() - std::min<std::ptrdiff_t>(
-                                                             8, static_cast<std::ptrdiff_t>(
-                                                                    run_spec_headers.size())),
-                                run_spec_headers.end(), spec.header);
+      const auto at = std::find(
+          run_spec_headers.end() -
+              std::min<std::ptrdiff_t>(8, static_cast<std::ptrdiff_t>(run_spec_headers.size())),
+          run_spec_headers.end(), spec.header);
       header = static_cast<std::uint32_t>(at - run_spec_headers.begin());
       if (at == run_spec_headers.end()) {
         if (run_spec_headers.size() >= kHeadersMax) {
@@ -235,6 +243,7 @@ void State::add_replica(std::uint32_t id, std::uint32_t worker) {
   holder.nbytes += task.get_nbytes();
   task.who_has.push_back({worker, holder.has_what.add(id)});
   if (task.who_has.size() == 1) gained_data(id);
+  if (task.who_has.size() == 2) with_copies.push_back(id);
 }
 
 void State::remove_replica(std::uint32_t id, std::uint32_t worker) {

@@ -28,7 +28,7 @@ class State {
  public:
   State(Options options, Seconds now);
 
-  // ---- One call (state.cc) ----------------------------------------------------------------------
+  // ---- One call (state.cc) ---------------------------------------------------------------------
   class Event {
    public:
     Event(State& state, std::string stimulus, Seconds now, Effects& out);
@@ -43,7 +43,7 @@ class State {
   void set_stimulus(std::string stimulus);
   const std::string& stimulus() const { return stimulus_; }
 
-  // ---- Tasks (state.cc) -------------------------------------------------------------------------
+  // ---- Tasks (state.cc) ------------------------------------------------------------------------
   std::uint32_t find(const Key& key) const;
   // Brings what is needed to find and change a task into the cache; cheap, and never wrong.
   void prefetch(const Key& soon, const Key& next) const;
@@ -65,11 +65,13 @@ class State {
   void enter_play(Task& task);
   void leave_play(Task& task);
 
-  // ---- Failures (state.cc): counted references ---------------------------------------------------
+  // ---- Failures (state.cc): counted references
+  // ---------------------------------------------------
   std::uint32_t add_failure(Failure&& failure);
   void set_failure(Task& task, std::uint32_t failure);
 
-  // ---- Prefixes, groups, durations (groups.cc) ---------------------------------------------------
+  // ---- Prefixes, groups, durations (groups.cc)
+  // ---------------------------------------------------
   std::uint32_t group_of(const Key& key);
   std::uint32_t prefix_of(const std::string& name);
   void drop_group_if_done(std::uint32_t group);
@@ -87,7 +89,8 @@ class State {
   void recount_occupancy();
   std::uint32_t intern_typename(Task& task, std::string&& name);
 
-  // ---- Transitions (transitions.cc, transitions_memory.cc) ---------------------------------------
+  // ---- Transitions (transitions.cc, transitions_memory.cc)
+  // ---------------------------------------
   using Transition = void (State::*)(std::uint32_t id);
   void recommend(std::uint32_t id, TaskState state);
   void transition(std::uint32_t id, TaskState finish);
@@ -128,7 +131,8 @@ class State {
   void dec_needs_what(Worker& worker, std::uint32_t dependency, bool all);
   void log_transition(const Key& key, TaskState start, TaskState finish);
 
-  // ---- Placement (placement.cc) -------------------------------------------------------------------
+  // ---- Placement (placement.cc)
+  // -------------------------------------------------------------------
   bool is_rootish(const Task& task) const;
   std::uint32_t decide_worker_rootish_queuing_disabled(std::uint32_t id);
   std::uint32_t decide_worker_rootish_queuing_enabled(const Task& task);
@@ -144,7 +148,8 @@ class State {
   void change_resources(const Task& task, Worker& worker, double sign);
   std::string host_of(const std::string& host) const;
 
-  // ---- Saturation (saturation.cc) -------------------------------------------------------------------
+  // ---- Saturation (saturation.cc)
+  // -------------------------------------------------------------------
   bool queuing() const;
   bool fits(const Task& task) const;
   std::int64_t slots_available(const Worker& worker) const;
@@ -156,10 +161,12 @@ class State {
   void fill_queue_slots();
   bool queued_is_live(const TaskQueue::Entry& entry) const;
 
-  // ---- Graphs (graph.cc) -----------------------------------------------------------------------------
+  // ---- Graphs (graph.cc)
+  // -----------------------------------------------------------------------------
   void update_graph(std::uint32_t client, protocol::UpdateGraph&& graph);
 
-  // ---- Clients (clients.cc) ----------------------------------------------------------------------------
+  // ---- Clients (clients.cc)
+  // ----------------------------------------------------------------------------
   std::uint32_t add_client(std::string_view name);
   void remove_client(std::uint32_t client);
   bool wants(std::uint32_t client, const Task& task) const;
@@ -180,7 +187,8 @@ class State {
   std::vector<Key> retry(std::span<const Key> keys);
   void restart();
 
-  // ---- Workers (workers.cc, worker_messages.cc) ----------------------------------------------------------
+  // ---- Workers (workers.cc, worker_messages.cc)
+  // ----------------------------------------------------------
   Result<WorkerId> add_worker(const WorkerInfo& info);
   void remove_worker(std::uint32_t worker, bool expected);
   void lose_processing(std::uint32_t worker, bool expected);
@@ -200,8 +208,16 @@ class State {
   void refresh_who_has(std::uint32_t worker, std::span<const Key> keys);
   void add_resources(std::uint32_t worker, const protocol::Resources& resources);
   void missing_data(std::span<const Key> keys, std::uint32_t worker);
+  // How often a worker asked in vain who has a result.
+  struct Asked {
+    Seconds last;
+    int count;
+    std::int64_t run_id;
+  };
+  bool asked_too_often(std::uint32_t worker, std::uint32_t id);
 
-  // ---- Stealing (stealing.cc) ------------------------------------------------------------------------------
+  // ---- Stealing (stealing.cc)
+  // ------------------------------------------------------------------------------
   struct Steal {
     std::uint32_t victim;
     std::uint32_t thief;
@@ -225,8 +241,10 @@ class State {
   Seconds combined_occupancy(std::uint32_t worker) const;
   bool needs_balancing() const;
 
-  // ---- Replicas (replication.cc, retirement.cc) ---------------------------------------------------------------
-  struct Move {  // `to` fetches the task's value; when it has it, `from` drops its own (kNone: keeps).
+  // ---- Replicas (replication.cc, retirement.cc)
+  // ---------------------------------------------------------------
+  struct Move {  // `to` fetches the task's value; when it has it, `from` drops its own (kNone:
+                 // keeps).
     std::uint32_t task;
     std::uint32_t to;
     std::uint32_t from;
@@ -264,11 +282,15 @@ class State {
   void advance_retirements(bool ask);
   void advance_member(Retirement::Member& member, bool ask);
   void finish_retirements();
+  void reduce_replicas();
+  void reduce_replicas_of(std::uint32_t id, ByWorker& drop);
+  std::size_t copies_needed(const Task& task) const;
   bool can_leave(const Task& task, std::uint32_t worker) const;
   std::uint32_t find_recipient(const Task& task, std::uint32_t id) const;
   bool drop_from_retiring(const Task& task, std::uint32_t worker) const;
 
-  // ---- Time (liveness.cc) -----------------------------------------------------------------------------------------
+  // ---- Time (liveness.cc)
+  // -----------------------------------------------------------------------------------------
   void tick();
   std::optional<Seconds> next_deadline() const;
   void check_worker_ttl();
@@ -279,7 +301,8 @@ class State {
   bool has_work() const;
   void refresh_idle_since();
 
-  // ---- Effects (state.cc) -------------------------------------------------------------------------------------------
+  // ---- Effects (state.cc)
+  // -------------------------------------------------------------------------------------------
   template <class Message>
   void send(std::uint32_t worker, Message&& message) {
     workers[worker]->open_free_keys_call = 0;
@@ -299,7 +322,8 @@ class State {
   void check_worker(std::uint32_t worker) const;
   void check_counts() const;
 
-  // ---- The tables ---------------------------------------------------------------------------------------------------
+  // ---- The tables
+  // ---------------------------------------------------------------------------------------------------
   Options options;
   Slab<Task> tasks;
   HashTable keys;
@@ -332,11 +356,14 @@ class State {
   std::unordered_map<std::uint32_t, Seconds> unrunnable_since;
   std::map<std::uint32_t, Steal> in_flight;
   std::vector<Move> moves;
+  std::vector<std::uint32_t> with_copies;  // Tasks that had more than one, some of them twice here.
   std::vector<Goal> goals;
+  std::map<std::pair<std::uint32_t, std::uint32_t>, Asked> vain_asks;  // task, worker
   std::vector<Retirement> retirements;
   StoryLog story;
 
-  // ---- Counters -------------------------------------------------------------------------------------------------------
+  // ---- Counters
+  // -------------------------------------------------------------------------------------------------------
   std::int64_t total_nthreads = 0;
   std::uint64_t topology = 1;  // Changes with every worker, status and resource.
   std::int64_t last_run_id = -1;
@@ -354,7 +381,8 @@ class State {
   std::uint32_t sticky_worker = kNone;  // Gets the next tiny queued tasks.
   std::int64_t sticky_left = 0;
 
-  // ---- Time -------------------------------------------------------------------------------------------------------------
+  // ---- Time
+  // -------------------------------------------------------------------------------------------------------------
   Seconds now = 0;
   Seconds last_balance = 0;
   Seconds last_replica_round = 0;
@@ -362,13 +390,14 @@ class State {
   std::optional<Seconds> no_workers_since;
   std::uint64_t idle_transition_count = 0;
 
-  // ---- While a call runs --------------------------------------------------------------------------------------------------
+  // ---- While a call runs
+  // --------------------------------------------------------------------------------------------------
   Effects* out = nullptr;
   std::uint64_t call_count = 0;
   std::vector<std::uint32_t> recommendations;
-  std::vector<std::uint32_t> ready;  // Scratch.
-  std::vector<std::int64_t> held_bytes;  // Scratch by worker: bytes of dependencies it holds.
-  std::vector<std::uint32_t> candidates;  // Scratch.
+  std::vector<std::uint32_t> ready;        // Scratch.
+  std::vector<std::int64_t> held_bytes;    // Scratch by worker: bytes of dependencies it holds.
+  std::vector<std::uint32_t> candidates;   // Scratch.
   std::vector<std::uint32_t> graph_index;  // Scratch by task: its place in the graph, plus one.
   std::vector<std::uint32_t> marks;        // Scratch by task.
   std::uint32_t mark = 0;
@@ -382,9 +411,10 @@ class State {
   std::optional<std::uint64_t> stimulus_number_;
 };
 
-// ---- Exceptions that the scheduler itself makes (error_pickles.cc) --------------------------------
-// The text of such an exception, where its traceback would be: a client without Python cannot load the
-// exception itself. A stock client passes over a traceback that is text.
+// ---- Exceptions that the scheduler itself makes (error_pickles.cc)
+// -------------------------------- The text of such an exception, where its traceback would be: a
+// client without Python cannot load the exception itself. A stock client passes over a traceback
+// that is text.
 Payload explanation(std::string_view text);
 Payload killed_worker(const Key& task, const Worker& last_worker, int allowed_failures,
                       std::string& text);

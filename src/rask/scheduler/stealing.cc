@@ -14,9 +14,9 @@ namespace rask::scheduler {
 
 namespace {
 
-constexpr Seconds kLatency = 0.1;              // of a steal: several messages
-constexpr std::int64_t kLooksMax = 200'000;    // in one tick: tasks looked at, times thieves
-constexpr int kRefusalsMax = 16;               // in a row, then the level of this victim is left
+constexpr Seconds kLatency = 0.1;            // of a steal: several messages
+constexpr std::int64_t kLooksMax = 200'000;  // in one tick: tasks looked at, times thieves
+constexpr int kRefusalsMax = 16;             // in a row, then the level of this victim is left
 constexpr std::size_t kVictimsMax = 10;
 constexpr Seconds kVictimOccupancyMin = 0.2;
 
@@ -38,8 +38,7 @@ std::uint8_t State::steal_level(const Task& task) const {
   if (compute <= 0) return kNotStealable;
   std::int64_t nbytes = 0;
   for (const auto& edge : task.dependencies) nbytes += tasks[edge.task].get_nbytes();
-  const auto transfer =
-      static_cast<double>(nbytes) / options.bandwidth_bytes_per_s + kLatency;
+  const auto transfer = static_cast<double>(nbytes) / options.bandwidth_bytes_per_s + kLatency;
   const auto level = std::max(1L, std::lround(std::log2(transfer / compute) + 6));
   return level < kStealLevels ? static_cast<std::uint8_t>(level) : kNotStealable;
 }
@@ -134,8 +133,8 @@ void State::balance() {
   for (const auto victim : victims) check_idle_saturated(victim, combined_occupancy(victim));
 }
 
-void State::steal_from(std::uint32_t victim, std::size_t level,
-                       std::vector<std::uint32_t>& thieves, std::int64_t& budget) {
+void State::steal_from(std::uint32_t victim, std::size_t level, std::vector<std::uint32_t>& thieves,
+                       std::int64_t& budget) {
   const auto& list = workers[victim]->stealable[level];
   int refusals = 0;
   // From the back: what came last would start last. A request takes its task off the list.
@@ -172,8 +171,8 @@ std::uint32_t State::find_thief(const Task& task, std::span<const std::uint32_t>
   for (const auto thief : thieves) {
     if (any_valid && !is_valid(thief)) continue;
     const auto& worker = *workers[thief];
-    const std::pair cost{
-        combined_occupancy(thief) / worker.info.nthreads + comm_cost(task, thief), worker.nbytes};
+    const std::pair cost{combined_occupancy(thief) / worker.info.nthreads + comm_cost(task, thief),
+                         worker.nbytes};
     if (best != kNone && !(cost < best_cost)) continue;
     best = thief;
     best_cost = cost;

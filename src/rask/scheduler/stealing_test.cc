@@ -62,8 +62,8 @@ TEST(Stealing, a_task_that_has_started_stays) {
   Busy rig;
   rig.tick(0.2);
   const auto request = rig.requests().front();
-  EXPECT_EQ(rig.from_worker(rig.alice, protocol::StealResponse{request.key, "executing",
-                                                               request.stimulus_id}),
+  EXPECT_EQ(rig.from_worker(rig.alice,
+                            protocol::StealResponse{request.key, "executing", request.stimulus_id}),
             Lines{});
   EXPECT_EQ(rig.scheduler.task(request.key)->processing_on, "alice");
 }
@@ -72,8 +72,8 @@ TEST(Stealing, a_task_that_the_victim_does_not_know_is_placed_again) {
   Busy rig;
   rig.tick(0.2);
   const auto request = rig.requests().front();
-  const auto lines = rig.from_worker(
-      rig.alice, protocol::StealResponse{request.key, "", request.stimulus_id});
+  const auto lines =
+      rig.from_worker(rig.alice, protocol::StealResponse{request.key, "", request.stimulus_id});
   ASSERT_EQ(lines.size(), 2u);
   EXPECT_EQ(lines[0], "alice free-keys " + request.key.str());
   EXPECT_EQ(rig.state(request.key.str()), "processing");

@@ -37,9 +37,7 @@ class StoryLog {
       return static_cast<TaskState>((states >> (4 * index)) & 15);
     }
   };
-  const std::string& text(std::uint64_t stimulus) const {
-    return stimuli_[stimulus];
-  }
+  const std::string& text(std::uint64_t stimulus) const { return stimuli_[stimulus]; }
 
   std::size_t length_;
   std::vector<Line> lines_;

@@ -67,9 +67,9 @@ struct Task {
   std::int64_t run_id = -1;
   std::int64_t nbytes = -1;
   std::uint32_t group = kNone;
-  std::uint32_t annotation = 0;       // 0: none
-  std::uint32_t failure = kNone;      // Why it is erred, shared with the tasks it took along.
-  std::uint32_t typename_ = 0;        // 0: not known
+  std::uint32_t annotation = 0;   // 0: none
+  std::uint32_t failure = kNone;  // Why it is erred, shared with the tasks it took along.
+  std::uint32_t typename_ = 0;    // 0: not known
   std::uint32_t processing_on = kNone;
   std::uint32_t place = kNone;        // in worker.processing or in unrunnable
   std::uint32_t steal_place = kNone;  // in worker.stealable[steal_level]
@@ -85,8 +85,9 @@ struct Task {
   bool long_running : 1 = false;
   bool has_lost_dependencies : 1 = false;
   bool has_priority : 1 = false;
-  bool stealing : 1 = false;  // A steal-request is under way.
-  bool touched : 1 = false;   // Only while update_graph runs.
+  bool stealing : 1 = false;    // A steal-request is under way.
+  bool replicated : 1 = false;  // replicate() asked for its copies.
+  bool touched : 1 = false;     // Only while update_graph runs.
 
   std::int64_t get_nbytes() const { return nbytes >= 0 ? nbytes : kDefaultNbytes; }
   bool wanted() const { return !who_wants.empty(); }

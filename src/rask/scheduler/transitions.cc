@@ -1,8 +1,8 @@
 // What may become of a task, as a table, and how recommendations are worked off.
 //
 // A pair of states that is not in the table goes by way of released.
-// source: distributed/scheduler.py, SchedulerState._transition, _transitions and the functions named
-// as those here.
+// source: distributed/scheduler.py, SchedulerState._transition, _transitions and the functions
+// named as those here.
 #include <algorithm>
 #include <array>
 
@@ -119,7 +119,8 @@ void State::transition(std::uint32_t id, TaskState finish) {
   if (task.state != start) log_transition(task.key.empty() ? key : task.key, start, task.state);
 }
 
-// ---- released ------------------------------------------------------------------------------------
+// ---- released
+// ------------------------------------------------------------------------------------
 
 void State::released_waiting(std::uint32_t id) {
   auto& task = tasks[id];
@@ -164,7 +165,8 @@ void State::released_forgotten(std::uint32_t id) {
   propagate_forgotten(id);
 }
 
-// ---- waiting -------------------------------------------------------------------------------------
+// ---- waiting
+// -------------------------------------------------------------------------------------
 
 void State::waiting_released(std::uint32_t id) {
   auto& task = tasks[id];
@@ -206,7 +208,8 @@ void State::waiting_queued(std::uint32_t id) {
 // data of a dependency lost. The message that frees it there is under way.
 void State::waiting_memory(std::uint32_t) {}
 
-// ---- queued and no-worker ------------------------------------------------------------------------
+// ---- queued and no-worker
+// ------------------------------------------------------------------------
 
 void State::queued_released(std::uint32_t id) {
   queue.left();
@@ -248,7 +251,8 @@ void State::no_worker_erred(std::uint32_t id) {
   propagate_erred(id);
 }
 
-// ---- processing ----------------------------------------------------------------------------------
+// ---- processing
+// ----------------------------------------------------------------------------------
 
 void State::processing_released(std::uint32_t id) {
   auto& task = tasks[id];
@@ -272,7 +276,8 @@ void State::processing_erred(std::uint32_t id) {
   propagate_erred(id);
 }
 
-// ---- What several have in common -------------------------------------------------------------------
+// ---- What several have in common
+// -------------------------------------------------------------------
 
 void State::propagate_released(std::uint32_t id) {
   auto& task = tasks[id];
@@ -354,9 +359,8 @@ void State::enter_worker(Task& task, std::uint32_t id, Worker& worker) {
 
 void State::leave_worker(Task& task) {
   auto& worker = *workers[task.processing_on];
-  worker.processing.remove(std::exchange(task.place, kNone), [&](std::uint32_t id, std::uint32_t to) {
-    tasks[id].place = to;
-  });
+  worker.processing.remove(std::exchange(task.place, kNone),
+                           [&](std::uint32_t id, std::uint32_t to) { tasks[id].place = to; });
   --processing_count;
   if (task.long_running) {
     task.long_running = false;

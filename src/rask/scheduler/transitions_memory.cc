@@ -93,11 +93,13 @@ void State::erred_released(std::uint32_t id) {
   for (const auto& edge : task.dependents) {
     auto& dependent = tasks[edge.task];
     if (dependent.state != TaskState::erred) continue;
-    const auto* other = std::find_if(
-        dependent.dependencies.begin(), dependent.dependencies.end(),
-        [&](const auto& its) { return tasks[its.task].state == TaskState::erred; });
-    if (other == dependent.dependencies.end()) recommend(edge.task, TaskState::waiting);
-    else set_failure(dependent, tasks[other->task].failure);
+    const auto* other =
+        std::find_if(dependent.dependencies.begin(), dependent.dependencies.end(),
+                     [&](const auto& its) { return tasks[its.task].state == TaskState::erred; });
+    if (other == dependent.dependencies.end())
+      recommend(edge.task, TaskState::waiting);
+    else
+      set_failure(dependent, tasks[other->task].failure);
   }
   for (const auto& want : task.who_wants) report(want.client, protocol::TaskRetried{task.key});
 }
@@ -114,7 +116,8 @@ void State::propagate_forgotten(std::uint32_t id) {
     auto& dependent = tasks[edge.task];
     dependent.has_lost_dependencies = true;
     if (dependent.state == TaskState::waiting && !task.has_data()) --dependent.waiting_on;
-    if (dependent.processing_on != kNone) dec_needs_what(*workers[dependent.processing_on], id, true);
+    if (dependent.processing_on != kNone)
+      dec_needs_what(*workers[dependent.processing_on], id, true);
     if (dependent.state != TaskState::memory && dependent.state != TaskState::erred)
       recommend(edge.task, TaskState::forgotten);
     remove_dependency(edge.task, edge.mirror);
@@ -139,7 +142,8 @@ bool State::too_large_for(std::uint32_t id, const Worker& worker) {
   auto& task = tasks[id];
   if (worker.info.memory_limit_bytes == 0) return false;
   std::int64_t nbytes = 0;
-  for (const auto& edge : task.dependencies) nbytes += std::max<std::int64_t>(0, tasks[edge.task].nbytes);
+  for (const auto& edge : task.dependencies)
+    nbytes += std::max<std::int64_t>(0, tasks[edge.task].nbytes);
   if (nbytes <= static_cast<std::int64_t>(worker.info.memory_limit_bytes)) return false;
   auto text = fmt::format(
       "Task '{}' has {} worth of input dependencies, but worker {} has memory_limit set to {}.",

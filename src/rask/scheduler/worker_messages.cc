@@ -11,8 +11,10 @@ namespace {
 std::string* stimulus_of(protocol::FromWorker& message) {
   return std::visit(
       [](auto& given) -> std::string* {
-        if constexpr (requires { given.stimulus_id; }) return &given.stimulus_id;
-        else return nullptr;
+        if constexpr (requires { given.stimulus_id; })
+          return &given.stimulus_id;
+        else
+          return nullptr;
       },
       message);
 }
@@ -31,27 +33,26 @@ void State::handle(std::uint32_t number, protocol::FromWorker&& message) {
   if (!worker.alive) return;
   worker.last_seen = now;
   if (auto* given = stimulus_of(message)) set_stimulus(std::move(*given));
-  std::visit(
-      Overloaded{
-          [&](protocol::TaskFinished& m) { task_finished(number, std::move(m)); },
-          [&](protocol::TaskErred& m) { task_erred(number, std::move(m)); },
-          [&](protocol::ReleaseWorkerData& m) { release_worker_data(number, m.key); },
-          [&](protocol::Reschedule& m) {
-            if (const auto id = find(m.key); id != kNone) reschedule(id, number);
-          },
-          [&](protocol::LongRunning& m) { long_running(number, m); },
-          [&](protocol::AddKeys& m) { add_keys(number, m.keys); },
-          [&](protocol::RequestRefreshWhoHas& m) { refresh_who_has(number, m.keys); },
-          [&](protocol::StealResponse& m) {
-            m.stimulus_id = stimulus();
-            steal_response(m);
-          },
-          [&](protocol::WorkerStatusChanged& m) { set_worker_status(number, m.status); },
-          [](protocol::KeepAlive&) {},
-          [](protocol::LogEvent&) {},
-          [](protocol::OtherMessage&) {},
-      },
-      message);
+  std::visit(Overloaded{
+                 [&](protocol::TaskFinished& m) { task_finished(number, std::move(m)); },
+                 [&](protocol::TaskErred& m) { task_erred(number, std::move(m)); },
+                 [&](protocol::ReleaseWorkerData& m) { release_worker_data(number, m.key); },
+                 [&](protocol::Reschedule& m) {
+                   if (const auto id = find(m.key); id != kNone) reschedule(id, number);
+                 },
+                 [&](protocol::LongRunning& m) { long_running(number, m); },
+                 [&](protocol::AddKeys& m) { add_keys(number, m.keys); },
+                 [&](protocol::RequestRefreshWhoHas& m) { refresh_who_has(number, m.keys); },
+                 [&](protocol::StealResponse& m) {
+                   m.stimulus_id = stimulus();
+                   steal_response(m);
+                 },
+                 [&](protocol::WorkerStatusChanged& m) { set_worker_status(number, m.status); },
+                 [](protocol::KeepAlive&) {},
+                 [](protocol::LogEvent&) {},
+                 [](protocol::OtherMessage&) {},
+             },
+             message);
   drain();
 }
 
@@ -66,7 +67,8 @@ void State::task_finished(std::uint32_t worker, protocol::TaskFinished&& message
     case TaskState::no_worker:
     case TaskState::erred:
       return send_free_keys(worker, message.key, task.run_id);
-    default: break;
+    default:
+      break;
   }
   if (task.run_id != message.run_id) {
     // Of a run that was called off. Where the task runs now, the worker must begin anew.
@@ -161,18 +163,42 @@ void State::add_keys(std::uint32_t worker, std::span<const Key> arrived) {
       redundant.push_back(key);
     }
   }
-  if (!redundant.empty())
-    send(worker, protocol::RemoveReplicas{std::move(redundant), stimulus()});
+  if (!redundant.empty()) send(worker, protocol::RemoveReplicas{std::move(redundant), stimulus()});
   if (!goals.empty()) advance_goals();
   if (!retirements.empty()) advance_retirements(false);
 }
 
-void State::refresh_who_has(std::uint32_t worker, std::span<const Key> asked) {
+// A free-keys can cross a message that claims the copy, and leave a holder that holds nothing. Who
+// asks for the same result second after second has found that out.
+bool State::asked_too_often(std::uint32_t worker, std::uint32_t id) {
+  constexpr int kAsksMax = 5;
+  constexpr Seconds kPause = 10;  // After that the worker had what it wanted.
+  constexpr Seconds kApart = 0.5;
+  std::erase_if(vain_asks, [&](const auto& entry) { return entry.second.last + kPause < now; });
+  const auto& task = tasks[id];
+  if (!task.has_data() || task.run_spec.empty()) return false;
+  auto& before =
+      vain_asks.try_emplace({id, worker}, Asked{now - kApart, 0, task.run_id}).first->second;
+  if (before.run_id != task.run_id) before = {now - kApart, 0, task.run_id};
+  if (before.last + kApart > now) return false;
+  before.last = now;
+  if (++before.count < kAsksMax) return false;
+  vain_asks.erase({id, worker});
+  return true;
+}
+
+void State::refresh_who_has(std::uint32_t worker, std::span<const Key> keys_asked) {
   protocol::RefreshWhoHas known{{}, stimulus()};
-  for (const auto& key : asked) {
+  for (const auto& key : keys_asked) {
     const auto id = find(key);
-    if (id == kNone) send_free_keys(worker, key, -1);
-    else known.who_has.emplace_back(key, addresses(tasks[id]));
+    if (id == kNone) {
+      send_free_keys(worker, key, -1);
+    } else if (asked_too_often(worker, id)) {
+      known.who_has.emplace_back(key, std::vector<Address>{});
+      recommend(id, TaskState::released);
+    } else {
+      known.who_has.emplace_back(key, addresses(tasks[id]));
+    }
   }
   if (!known.who_has.empty()) send(worker, std::move(known));
 }

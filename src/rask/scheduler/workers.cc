@@ -119,8 +119,8 @@ void State::add_resources(std::uint32_t number, const protocol::Resources& resou
 void State::remove_worker(std::uint32_t number, bool expected) {
   auto& worker = *workers[number];
   if (!worker.alive) return;
-  log(20, fmt::format("Remove worker addr: {} name: {} ({})", worker.info.address,
-                      worker.info.name, stimulus()));
+  log(20, fmt::format("Remove worker addr: {} name: {} ({})", worker.info.address, worker.info.name,
+                      stimulus()));
   if (!expected) send(number, protocol::CloseWorker{"scheduler-remove-worker"});
   out->push_back(DropWorker{WorkerId{number}, worker.info.address});
   worker.alive = false;
@@ -182,8 +182,8 @@ void State::lose_replicas(std::uint32_t number) {
   const auto& worker = *workers[number];
   for (const auto id : worker.has_what.ids()) {
     auto& task = tasks[id];
-    const bool actor = std::find(worker.actors.begin(), worker.actors.end(), id) !=
-                       worker.actors.end();
+    const bool actor =
+        std::find(worker.actors.begin(), worker.actors.end(), id) != worker.actors.end();
     remove_replica(id, number);
     if (actor) {
       recommend(id, TaskState::erred);

@@ -62,7 +62,7 @@ TEST(Workers, a_worker_that_goes_on_purpose_is_not_held_against_its_tasks) {
   const auto alice = rig.add_worker("alice");
   rig.update_graph({{"x", {}, {}}}, {"x"});
   rig.remove_worker(alice, true);
-  EXPECT_EQ(rig.state("x"), "no-worker");
+  EXPECT_EQ(rig.state("x"), "queued");
   EXPECT_EQ(rig.scheduler.task(Key{"x"})->suspicious, 0);
 }
 
@@ -96,6 +96,21 @@ TEST(Workers, who_has_is_told_again_on_request) {
   rig.finish(alice, "x");
   EXPECT_EQ(rig.from_worker(bob, protocol::RequestRefreshWhoHas{keys_of({"x", "gone"}), "r"}),
             (Lines{"bob free-keys gone", "bob refresh-who-has x@alice"}));
+}
+
+TEST(Workers, holders_that_cannot_give_a_result_are_not_believed_for_ever) {
+  Rig rig;
+  const auto alice = rig.add_worker("alice");
+  const auto bob = rig.add_worker("bob");
+  rig.update_graph({{"x", {}, {}}}, {"x"});
+  rig.finish(alice, "x");
+  const protocol::RequestRefreshWhoHas ask{keys_of({"x"}), "r"};
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(rig.from_worker(bob, ask), Lines{"bob refresh-who-has x@alice"});
+    rig.now += 1;
+  }
+  EXPECT_EQ(rig.from_worker(bob, ask), (Lines{"bob refresh-who-has x@", "alice free-keys x",
+                                              "client-1 lost-data x", "alice compute-task x"}));
 }
 
 TEST(Workers, a_batch_of_messages_frees_keys_in_one_message) {
