@@ -229,7 +229,8 @@ void Scenario::retire() {
 
 // Nothing goes wrong from now on, and every task can run somewhere.
 void Scenario::heal() {
-  cluster_->run_for(8);  // Longer than worker_ttl: what hangs has been noticed.
+  // What hangs has been noticed: after ten heartbeats, of which 200 workers send one in 2 s.
+  cluster_->run_for(faults_.hangs ? 25 : 2);
   for (SimWorker* worker : cluster_->live_workers()) worker->set_paused(false);
   for (const auto& name : graph_options_.worker_names) {
     const auto live = cluster_->live_workers();

@@ -48,7 +48,7 @@ void SimClient::cancel(const std::vector<Key>& keys, bool force) {
 }
 
 void SimClient::retry(const std::vector<Key>& keys) {
-  for (const Key& key : keys) wants[key] = Status::pending;
+  // The scheduler says with task-retried which ones run again.
   ask([this, keys] {
     cluster_.say(name + " -> scheduler  retry " + join(keys));
     cluster_.call(

@@ -13,5 +13,5 @@ tools/ci/build.sh "$1" "$target"
 export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_init_order=1
 export UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
-export RASK_SIM_SEEDS=${RASK_SIM_SEEDS:-20}
+export RASK_SIM_SEEDS=${RASK_SIM_SEEDS:-200}
 ctest --preset "$1" --label-regex "$labels" --no-tests=error

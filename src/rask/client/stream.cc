@@ -53,8 +53,8 @@ void Core::on_lost(const Error& error) {
   if (!registered_)
     return give_up("the scheduler at " + address_ +
                    " closed the connection during registration: " + error.message);
-  log::warning(kLogger, "lost the connection to the scheduler at {}: {}; reconnecting", address_,
-               error.message);
+  log::info(kLogger, "lost the connection to the scheduler at {}: {}; reconnecting", address_,
+            error.message);
   std::vector<std::unique_ptr<Watcher>> spent;
   {
     const std::lock_guard lock{mutex_};

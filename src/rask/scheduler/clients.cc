@@ -254,7 +254,7 @@ void State::restart() {
   }
   drain();
   RASK_ASSERT(tasks.size() == 0);
-  moves.clear();
+  RASK_ASSERT(moves.empty());
   goals.clear();
   for (std::uint32_t client = 1; client < clients.size(); ++client) {
     if (clients[client]->alive) report(client, protocol::RestartClient{});

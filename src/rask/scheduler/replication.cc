@@ -23,7 +23,8 @@ constexpr double kRecipientMax = 0.60;
 }  // namespace
 
 std::int64_t State::memory_of(const Worker& worker) const {
-  return std::max<std::int64_t>(worker.nbytes,
+  return worker.arriving_nbytes +
+         std::max<std::int64_t>(worker.nbytes,
                                 static_cast<std::int64_t>(worker.metrics.memory_bytes));
 }
 
@@ -49,30 +50,42 @@ void State::remove_replicas(const ByWorker& drop) {
   }
 }
 
-bool State::moving(std::uint32_t id, std::uint32_t to) const {
-  return std::any_of(moves.begin(), moves.end(),
-                     [&](const Move& move) { return move.task == id && move.to == to; });
+void State::add_move(std::uint32_t id, std::uint32_t to, std::uint32_t from) {
+  const auto nbytes = tasks[id].get_nbytes();
+  moves.insert_or_assign({id, to}, Move{from, now, nbytes});
+  workers[to]->arriving_nbytes += nbytes;
 }
 
+std::map<State::MoveId, State::Move>::iterator State::end_move(
+    std::map<MoveId, Move>::iterator move) {
+  workers[move->first.second]->arriving_nbytes -= move->second.nbytes;
+  return moves.erase(move);
+}
+
+bool State::moving(std::uint32_t id, std::uint32_t to) const { return moves.contains({id, to}); }
+
 void State::forget_moves_of(std::uint32_t id) {
-  std::erase_if(moves, [&](const Move& move) { return move.task == id; });
+  for (auto at = moves.lower_bound({id, 0}); at != moves.end() && at->first.first == id;)
+    at = end_move(at);
+}
+
+void State::forget_moves_of_worker(std::uint32_t worker) {
+  for (auto at = moves.begin(); at != moves.end();)
+    at = at->first.second == worker || at->second.from == worker ? end_move(at) : std::next(at);
 }
 
 void State::expire_moves() {
-  std::erase_if(moves, [&](const Move& move) { return move.since + kMoveTimeout < now; });
+  for (auto at = moves.begin(); at != moves.end();)
+    at = at->second.since + kMoveTimeout < now ? end_move(at) : std::next(at);
 }
 
 void State::replica_arrived(std::uint32_t worker, std::uint32_t id) {
-  const auto& task = tasks[id];
-  ByWorker drop;
-  std::erase_if(moves, [&](const Move& move) {
-    if (move.task != id || move.to != worker) return false;
-    // At most one copy goes for each that came.
-    if (drop.empty() && move.from != kNone && holds(task, move.from) && can_leave(task, move.from))
-      drop[move.from].push_back(id);
-    return true;
-  });
-  remove_replicas(drop);
+  const auto at = moves.find({id, worker});
+  if (at == moves.end()) return;
+  const auto from = at->second.from;
+  end_move(at);
+  if (from == kNone || !holds(tasks[id], from) || !can_leave(tasks[id], from)) return;
+  remove_replicas({{from, {id}}});
 }
 
 // source: distributed/active_memory_manager.py, ReduceReplicas
@@ -208,7 +221,7 @@ bool State::advance_goal(const Goal& goal, ByWorker& acquire) {
   const auto at_once = kBranching * tasks[id].who_has.size();
   const auto count = std::min({missing, without.size(), at_once - std::min(at_once, under_way)});
   for (std::size_t i = 0; i < count; ++i) {
-    moves.push_back({id, without[i], kNone, now});
+    add_move(id, without[i], kNone);
     acquire[without[i]].push_back(id);
   }
   return true;
@@ -286,7 +299,7 @@ void State::rebalance(std::span<const Key> asked, std::span<const WorkerId> amon
       if (to == recipients.end() || at->most > to->most) to = at;
     }
     if (to == recipients.end()) continue;
-    moves.push_back({id, to->worker, sender.worker, now});
+    add_move(id, to->worker, sender.worker);
     acquire[to->worker].push_back(id);
     sender.most -= nbytes;
     sender.enough -= nbytes;

@@ -76,7 +76,7 @@ void State::advance_member(Retirement::Member& member, bool ask) {
     if (recipient == kNone) {
       member.failed = true;
     } else if (!moving(id, recipient)) {
-      moves.push_back({id, recipient, kNone, now});
+      add_move(id, recipient, kNone);
       acquire[recipient].push_back(id);
     }
   }
@@ -87,9 +87,11 @@ void State::advance_member(Retirement::Member& member, bool ask) {
 
 // The running worker with least in memory; the one that is asked already, if there is one.
 std::uint32_t State::find_recipient(const Task& task, std::uint32_t id) const {
+  for (auto at = moves.lower_bound({id, 0}); at != moves.end() && at->first.first == id; ++at) {
+    if (workers[at->first.second]->running()) return at->first.second;
+  }
   auto best = kNone;
   for (const auto number : running) {
-    if (moving(id, number)) return number;
     if (holds(task, number)) continue;
     if (best == kNone || memory_of(*workers[number]) < memory_of(*workers[best])) best = number;
   }

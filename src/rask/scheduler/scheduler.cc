@@ -159,8 +159,14 @@ void Scheduler::update_data(std::span<const std::pair<Key, std::vector<Address>>
 }
 
 std::vector<Key> Scheduler::retry(std::span<const Key> keys, Seconds now, Effects& out) {
-  const State::Event event{*state_, stimulus("stimulus-retry", now), now, out};
-  return state_->retry(keys);
+  std::vector<Key> again;
+  {
+    const State::Event event{*state_, stimulus("stimulus-retry", now), now, out};
+    again = state_->retry(keys);
+  }
+  // A client waits for what is named here: not for what something else fails at once.
+  std::erase_if(again, [this](const Key& key) { return task_state(key) == TaskState::erred; });
+  return again;
 }
 
 void Scheduler::restart(Seconds now, Effects& out) {

@@ -28,7 +28,7 @@ class State {
  public:
   State(Options options, Seconds now);
 
-  // ---- One call (state.cc) ---------------------------------------------------------------------
+  // ---- One call (state.cc) -------------------------------------------------------------------
   class Event {
    public:
     Event(State& state, std::string stimulus, Seconds now, Effects& out);
@@ -43,7 +43,7 @@ class State {
   void set_stimulus(std::string stimulus);
   const std::string& stimulus() const { return stimulus_; }
 
-  // ---- Tasks (state.cc) ------------------------------------------------------------------------
+  // ---- Tasks (state.cc) ----------------------------------------------------------------------
   std::uint32_t find(const Key& key) const;
   // Brings what is needed to find and change a task into the cache; cheap, and never wrong.
   void prefetch(const Key& soon, const Key& next) const;
@@ -65,13 +65,11 @@ class State {
   void enter_play(Task& task);
   void leave_play(Task& task);
 
-  // ---- Failures (state.cc): counted references
-  // ---------------------------------------------------
+  // ---- Failures (state.cc): counted references -----------------------------------------------
   std::uint32_t add_failure(Failure&& failure);
   void set_failure(Task& task, std::uint32_t failure);
 
-  // ---- Prefixes, groups, durations (groups.cc)
-  // ---------------------------------------------------
+  // ---- Prefixes, groups, durations (groups.cc) -----------------------------------------------
   std::uint32_t group_of(const Key& key);
   std::uint32_t prefix_of(const std::string& name);
   void drop_group_if_done(std::uint32_t group);
@@ -89,8 +87,7 @@ class State {
   void recount_occupancy();
   std::uint32_t intern_typename(Task& task, std::string&& name);
 
-  // ---- Transitions (transitions.cc, transitions_memory.cc)
-  // ---------------------------------------
+  // ---- Transitions (transitions.cc, transitions_memory.cc) -----------------------------------
   using Transition = void (State::*)(std::uint32_t id);
   void recommend(std::uint32_t id, TaskState state);
   void transition(std::uint32_t id, TaskState finish);
@@ -131,8 +128,7 @@ class State {
   void dec_needs_what(Worker& worker, std::uint32_t dependency, bool all);
   void log_transition(const Key& key, TaskState start, TaskState finish);
 
-  // ---- Placement (placement.cc)
-  // -------------------------------------------------------------------
+  // ---- Placement (placement.cc) --------------------------------------------------------------
   bool is_rootish(const Task& task) const;
   std::uint32_t decide_worker_rootish_queuing_disabled(std::uint32_t id);
   std::uint32_t decide_worker_rootish_queuing_enabled(const Task& task);
@@ -148,8 +144,7 @@ class State {
   void change_resources(const Task& task, Worker& worker, double sign);
   std::string host_of(const std::string& host) const;
 
-  // ---- Saturation (saturation.cc)
-  // -------------------------------------------------------------------
+  // ---- Saturation (saturation.cc) ------------------------------------------------------------
   bool queuing() const;
   bool fits(const Task& task) const;
   std::int64_t slots_available(const Worker& worker) const;
@@ -161,12 +156,10 @@ class State {
   void fill_queue_slots();
   bool queued_is_live(const TaskQueue::Entry& entry) const;
 
-  // ---- Graphs (graph.cc)
-  // -----------------------------------------------------------------------------
+  // ---- Graphs (graph.cc) ---------------------------------------------------------------------
   void update_graph(std::uint32_t client, protocol::UpdateGraph&& graph);
 
-  // ---- Clients (clients.cc)
-  // ----------------------------------------------------------------------------
+  // ---- Clients (clients.cc) ------------------------------------------------------------------
   std::uint32_t add_client(std::string_view name);
   void remove_client(std::uint32_t client);
   bool wants(std::uint32_t client, const Task& task) const;
@@ -187,8 +180,7 @@ class State {
   std::vector<Key> retry(std::span<const Key> keys);
   void restart();
 
-  // ---- Workers (workers.cc, worker_messages.cc)
-  // ----------------------------------------------------------
+  // ---- Workers (workers.cc, worker_messages.cc) ----------------------------------------------
   Result<WorkerId> add_worker(const WorkerInfo& info);
   void remove_worker(std::uint32_t worker, bool expected);
   void lose_processing(std::uint32_t worker, bool expected);
@@ -216,8 +208,7 @@ class State {
   };
   bool asked_too_often(std::uint32_t worker, std::uint32_t id);
 
-  // ---- Stealing (stealing.cc)
-  // ------------------------------------------------------------------------------
+  // ---- Stealing (stealing.cc) ----------------------------------------------------------------
   struct Steal {
     std::uint32_t victim;
     std::uint32_t thief;
@@ -241,14 +232,12 @@ class State {
   Seconds combined_occupancy(std::uint32_t worker) const;
   bool needs_balancing() const;
 
-  // ---- Replicas (replication.cc, retirement.cc)
-  // ---------------------------------------------------------------
-  struct Move {  // `to` fetches the task's value; when it has it, `from` drops its own (kNone:
-                 // keeps).
-    std::uint32_t task;
-    std::uint32_t to;
-    std::uint32_t from;
+  // ---- Replicas (replication.cc, retirement.cc) ----------------------------------------------
+  using MoveId = std::pair<std::uint32_t, std::uint32_t>;  // task, the worker that shall hold it
+  struct Move {
+    std::uint32_t from;  // Drops its copy when the other has one; kNone: nobody does.
     Seconds since;
+    std::int64_t nbytes;
   };
   struct Goal {  // A replicate() that is not reached yet.
     Key key;
@@ -275,7 +264,10 @@ class State {
   void remove_replicas(const ByWorker& drop);
   void replica_arrived(std::uint32_t worker, std::uint32_t id);
   bool moving(std::uint32_t id, std::uint32_t to) const;
+  void add_move(std::uint32_t id, std::uint32_t to, std::uint32_t from);
+  std::map<MoveId, Move>::iterator end_move(std::map<MoveId, Move>::iterator move);
   void forget_moves_of(std::uint32_t id);
+  void forget_moves_of_worker(std::uint32_t worker);
   void expire_moves();
   std::int64_t memory_of(const Worker& worker) const;
   std::uint64_t retire_workers(std::span<const WorkerId> workers);
@@ -289,8 +281,7 @@ class State {
   std::uint32_t find_recipient(const Task& task, std::uint32_t id) const;
   bool drop_from_retiring(const Task& task, std::uint32_t worker) const;
 
-  // ---- Time (liveness.cc)
-  // -----------------------------------------------------------------------------------------
+  // ---- Time (liveness.cc) --------------------------------------------------------------------
   void tick();
   std::optional<Seconds> next_deadline() const;
   void check_worker_ttl();
@@ -301,8 +292,7 @@ class State {
   bool has_work() const;
   void refresh_idle_since();
 
-  // ---- Effects (state.cc)
-  // -------------------------------------------------------------------------------------------
+  // ---- Effects (state.cc) --------------------------------------------------------------------
   template <class Message>
   void send(std::uint32_t worker, Message&& message) {
     workers[worker]->open_free_keys_call = 0;
@@ -322,8 +312,7 @@ class State {
   void check_worker(std::uint32_t worker) const;
   void check_counts() const;
 
-  // ---- The tables
-  // ---------------------------------------------------------------------------------------------------
+  // ---- The tables ----------------------------------------------------------------------------
   Options options;
   Slab<Task> tasks;
   HashTable keys;
@@ -355,15 +344,14 @@ class State {
   Roster unrunnable;  // Tasks in no-worker, longest first.
   std::unordered_map<std::uint32_t, Seconds> unrunnable_since;
   std::map<std::uint32_t, Steal> in_flight;
-  std::vector<Move> moves;
+  std::map<MoveId, Move> moves;
   std::vector<std::uint32_t> with_copies;  // Tasks that had more than one, some of them twice here.
   std::vector<Goal> goals;
   std::map<std::pair<std::uint32_t, std::uint32_t>, Asked> vain_asks;  // task, worker
   std::vector<Retirement> retirements;
   StoryLog story;
 
-  // ---- Counters
-  // -------------------------------------------------------------------------------------------------------
+  // ---- Counters ------------------------------------------------------------------------------
   std::int64_t total_nthreads = 0;
   std::uint64_t topology = 1;  // Changes with every worker, status and resource.
   std::int64_t last_run_id = -1;
@@ -381,8 +369,7 @@ class State {
   std::uint32_t sticky_worker = kNone;  // Gets the next tiny queued tasks.
   std::int64_t sticky_left = 0;
 
-  // ---- Time
-  // -------------------------------------------------------------------------------------------------------------
+  // ---- Time ----------------------------------------------------------------------------------
   Seconds now = 0;
   Seconds last_balance = 0;
   Seconds last_replica_round = 0;
@@ -390,8 +377,7 @@ class State {
   std::optional<Seconds> no_workers_since;
   std::uint64_t idle_transition_count = 0;
 
-  // ---- While a call runs
-  // --------------------------------------------------------------------------------------------------
+  // ---- While a call runs ---------------------------------------------------------------------
   Effects* out = nullptr;
   std::uint64_t call_count = 0;
   std::vector<std::uint32_t> recommendations;
@@ -411,10 +397,10 @@ class State {
   std::optional<std::uint64_t> stimulus_number_;
 };
 
-// ---- Exceptions that the scheduler itself makes (error_pickles.cc)
-// -------------------------------- The text of such an exception, where its traceback would be: a
-// client without Python cannot load the exception itself. A stock client passes over a traceback
-// that is text.
+// ---- Exceptions that the scheduler itself makes (error_pickles.cc) ------------------------------
+
+// The text of such an exception, where its traceback would be: a client without Python cannot load
+// the exception itself. A stock client passes over a traceback that is text.
 Payload explanation(std::string_view text);
 Payload killed_worker(const Key& task, const Worker& last_worker, int allowed_failures,
                       std::string& text);

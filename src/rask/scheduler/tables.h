@@ -153,6 +153,7 @@ struct Worker {
   bool open = false;  // Has room for a queued task.
   Seconds last_seen = 0;
   std::int64_t nbytes = 0;
+  std::int64_t arriving_nbytes = 0;  // of copies that it was asked to fetch
   Roster has_what;
   Roster processing;
   std::uint32_t long_running = 0;

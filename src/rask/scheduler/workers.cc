@@ -142,7 +142,7 @@ void State::remove_worker(std::uint32_t number, bool expected) {
   for (auto& level : worker.stealable) level = {};
   worker.needs_what.clear();
   worker.metrics = {};
-  std::erase_if(moves, [&](const Move& move) { return move.to == number || move.from == number; });
+  forget_moves_of_worker(number);
   for (const auto other : live_workers)
     send(other, protocol::RemoveWorker{worker.info.address, stimulus()});
   if (live_workers.empty()) log(20, "Lost all workers");

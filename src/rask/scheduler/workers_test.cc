@@ -110,7 +110,7 @@ TEST(Workers, holders_that_cannot_give_a_result_are_not_believed_for_ever) {
     rig.now += 1;
   }
   EXPECT_EQ(rig.from_worker(bob, ask), (Lines{"bob refresh-who-has x@", "alice free-keys x",
-                                              "client-1 lost-data x", "alice compute-task x"}));
+                                              "client-1 lost-data x", "bob compute-task x"}));
 }
 
 TEST(Workers, a_batch_of_messages_frees_keys_in_one_message) {

@@ -239,6 +239,15 @@ TEST(Replicas, an_acquired_replica_can_be_freed) {
   EXPECT_EQ(alice.worker.task_count(), 0U);
 }
 
+TEST(Replicas, an_acquired_replica_that_nobody_has_any_more_is_given_up) {
+  Machine alice;
+  alice.acquire({{"x", {kBob}}});
+  alice.gathered(kBob, {});
+  EXPECT_EQ(alice.send(FindMissing{}), Lines{"request-refresh-who-has x"});
+  EXPECT_EQ(alice.refresh("x", {}), Lines{});
+  EXPECT_EQ(alice.worker.task_count(), 0U);
+}
+
 TEST(Replicas, an_acquired_replica_that_cannot_be_decoded_is_forgotten) {
   Machine alice;
   alice.acquire({{"x", {kBob}}});

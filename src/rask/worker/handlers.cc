@@ -113,7 +113,13 @@ void State::on(protocol::RemoveReplicas& message) {
 
 void State::on(protocol::RefreshWhoHas& message) {
   for (const auto& [key, workers] : message.who_has) {
-    if (const TaskId* id = find(key)) update_who_has(*id, workers);
+    const TaskId* id = find(key);
+    if (id == nullptr) continue;
+    update_who_has(*id, workers);
+    const Task& task = at(*id);
+    // A copy of what nobody has any more, asked for by acquire-replicas: no task waits for it.
+    if (task.state == missing && task.who_has.empty() && task.waiter_count == 0)
+      recommend(*id, released);
   }
 }
 
