@@ -22,7 +22,7 @@ build: setup ## the release build: build/rask
 	@tools/ci/build.sh release
 	@ln -sfn release/bin/rask build/rask
 
-test: ## everything that guards a change: tests, sanitizers, fuzz targets, lint
+test: ## everything that guards a change: unit, golden, sim, e2e, example and install tests
 	@tools/ci/test.sh
 
 asan: setup ## unit tests and simulation under the address and undefined-behaviour sanitizers

@@ -27,8 +27,8 @@ FILE_LINES_MAX, FILE_LINES_HARD_MAX = 600, 1000
 FUNCTION_LINES_MAX = 70
 CPP, PYTHON = {".h", ".cc"}, {".py"}
 IMPURE = re.compile(r"<(boost/asio|boost/beast|asio|thread|mutex|shared_mutex|condition_variable|"
-                    r"future|stop_token|semaphore|latch|barrier|sys/(?!mman)|netinet/|arpa/|poll|unistd|"
-                    r"fcntl|fstream|curl/|sqlite3)")
+                    r"future|stop_token|semaphore|latch|barrier|sys/(?!mman)|netinet/|arpa/|poll|"
+                    r"unistd|fcntl|fstream|curl/|sqlite3)")
 CLOCK = re.compile(r"\b(system_clock|steady_clock|high_resolution_clock|random_device)\b(?!>)")
 LATER = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
 ROOM_CALL = re.compile(r"\brask_library\(\s*(\w+)([^)]*)\)")

@@ -201,6 +201,8 @@ class Failures(CrawlTest):
         self.assertEqual(len(rows), 1)
         self.assertIn("connect", rows[0]["error"])
         self.assertIsNone(rows[0]["status"])
+        done = run(gone, *LOCAL, expect=1)
+        self.assertIn(f"rask crawl: {gone}: ", done.stderr)
 
     def test_bad_arguments_are_refused_before_any_work(self):
         for args, word in [
@@ -221,6 +223,49 @@ class Failures(CrawlTest):
                 done = run(*args, expect=2)
                 self.assertIn(word, done.stderr)
                 self.assertEqual(done.stdout, "")
+
+
+class Scheduler(CrawlTest):
+    def start(self, *args):
+        process = subprocess.Popen([RASK, *map(str, args)], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL, env=environment())
+
+        def stop():
+            process.terminate()
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(15)
+
+        self.addCleanup(stop)
+        return process
+
+    def wait_for(self, path):
+        deadline = time.monotonic() + 30
+        while not path.exists():
+            self.assertLess(time.monotonic(), deadline, "the scheduler did not start")
+            time.sleep(0.02)
+        return json.loads(path.read_text())["address"]
+
+    def test_crawl_runs_on_a_cluster_that_is_there(self):
+        file = pathlib.Path(self.path("scheduler.json"))
+        self.start("scheduler", "--host", "127.0.0.1", "--port", 0, "--scheduler-file", file)
+        address = self.wait_for(file)
+        self.start("worker", address, "--nthreads", 4, "--no-nanny")
+        out = self.path("rows.jsonl")
+        with Site(pages=30) as site:
+            done = run(site.url(), "--scheduler", address, "--count", "a.tag", "--output", out)
+            self.assertIn(address, done.stderr)
+            rows = read_json(out)
+            self.assertEqual(len(rows), 31)
+            self.assertEqual([row["error"] for row in rows], [None] * 31)
+
+    def test_scheduler_that_is_not_there_is_exit_code_1(self):
+        with Site(pages=1) as site:
+            gone = site.server.server_address[1]
+        done = run("http://127.0.0.1:1/", "--scheduler", f"tcp://127.0.0.1:{gone}", expect=1)
+        self.assertIn("rask crawl:", done.stderr)
 
 
 class Outputs(CrawlTest):

@@ -72,8 +72,9 @@ std::string_view pickle_of(const wire::Payload& payload) {
   return reader.has_value() ? reader->binary() : std::string_view{};
 }
 
-// What the scheduler itself raises (KilledWorker) stands in the message as the bytes of a pickle that
-// only Python can load: the class is the first name in it, and the text comes as the traceback.
+// What the scheduler itself raises (KilledWorker) stands in the message as the bytes of a pickle
+// that only Python can load: the class is the first name in it, and the text comes as the
+// traceback.
 std::string class_in_pickle(std::string_view pickle) {
   const auto text_at = [&](std::size_t at) -> std::string_view {
     if (at + 5 > pickle.size() || pickle[at] != 'X') return {};
