@@ -12,8 +12,8 @@ START_TIMEOUT_S = 60
 
 
 def cpu_seconds(pid):
-    """User and system time of all threads of a process: utime + stime of /proc/<pid>/stat, read from
-    the process' CPU clock because that file counts in steps of 10 ms."""
+    """User and system time of all threads of a process: utime + stime of /proc/<pid>/stat, read
+    from the process' CPU clock because that file counts in steps of 10 ms."""
     with contextlib.suppress(OSError):
         return time.clock_gettime((~pid << 3) | 2)
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

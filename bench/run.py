@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """rask beside stock Dask in one run: `make bench`, or `make bench BENCH="--quick"`.
 
-Both are a scheduler and two single-thread workers as processes on loopback, and a client in a process
-of its own; stock runs once as it comes and once without its queue (worker-saturation: inf). A table
-says each question's ratio, a second one whether the floors hold; build/bench/results.json keeps
-everything, with the load that others put on the machine meanwhile. docs/performance.md explains.
+Both are a scheduler and two single-thread workers as processes on loopback, and a client in a
+process of its own; stock runs once as it comes and once without its queue (worker-saturation:
+inf). One table says each question's ratio, another whether the floors hold;
+build/bench/results.json keeps everything, with the load that others put on the machine meanwhile.
+docs/performance.md explains.
 """
 import argparse
 import json
@@ -90,7 +91,7 @@ def measure(cluster, plan, native, nbytes, transfers):
 
 
 def measure_transfer(cluster, nbytes, runs):
-    """Transfers between the workers and plain copies in turn, so that both meet the same machine."""
+    """Transfers and plain copies in turn, so that both meet the same machine."""
     answers, copies, reused = [], [], []
     with TcpCopy(nbytes) as copy:
         memory = bytearray(nbytes)

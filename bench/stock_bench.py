@@ -97,7 +97,7 @@ def serve(address):
 
 def start():
     begin = time.perf_counter()
-    with Client(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as client:
+    with Client(n_workers=2, threads_per_worker=1, dashboard_address=None) as client:
         assert client.submit(inc, 1).result() == 2
         print(json.dumps({"seconds": time.perf_counter() - begin}), flush=True)
 

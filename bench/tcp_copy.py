@@ -1,6 +1,6 @@
 """How fast a plain TCP connection carries one object between two processes of this machine: the
 limit for a transfer between workers. The receiver's memory is new each time, as a worker's is, and
-in huge pages where the system has them: what a copy can do at best. Reused memory is measured too."""
+in huge pages where the system has them: the best a copy can do. Reused memory is measured too."""
 import mmap
 import multiprocessing
 import socket
