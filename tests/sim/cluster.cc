@@ -103,10 +103,23 @@ void Cluster::close(SimWorker& worker) {
   queue.after(settings.spike_max, [this, &worker] { lose_worker(worker, true); });
 }
 
+void Cluster::retire(SimWorker& worker) {
+  const std::vector<WorkerId> ids = {*worker.id};
+  ++open_retirements_;
+  call([&](auto& out) { scheduler.retire_workers(ids, queue.now(), out); });
+}
+
+bool Cluster::all_retired() const {
+  return open_retirements_ == 0 &&
+         std::none_of(workers.begin(), workers.end(),
+                      [](const auto& worker) { return worker->leaving && worker->id; });
+}
+
 std::vector<SimWorker*> Cluster::live_workers() const {
   std::vector<SimWorker*> live;
   for (const auto& worker : workers) {
-    if (worker->is_running() && worker->id && !worker->cut) live.push_back(worker.get());
+    const bool stays = worker->id && !worker->cut && !worker->leaving;
+    if (worker->is_running() && stays) live.push_back(worker.get());
   }
   return live;
 }
@@ -167,9 +180,11 @@ void Cluster::on(scheduler::DropWorker& effect) {
 
 void Cluster::on(scheduler::RetirementDone& effect) {
   say("scheduler has done retirement " + std::to_string(effect.retirement));
+  --open_retirements_;
   // Its shell asks the workers to close.
   for (const auto& address : effect.retired) {
     SimWorker* worker = find_worker(address);
+    worker->leaving = true;
     queue.after(latency(), [this, worker] { close(*worker); });
   }
 }

@@ -67,6 +67,8 @@ class Cluster {
   void cut(SimWorker& worker);         // The connection breaks; both sides see it, when they do.
   void hang(SimWorker& worker);        // It says nothing any more, on an open connection.
   void close(SimWorker& worker);       // It leaves as it was asked to.
+  void retire(SimWorker& worker);      // The scheduler moves its data and asks it to close.
+  bool all_retired() const;            // No retirement is under way.
   std::vector<SimWorker*> live_workers() const;
   SimWorker* find_worker(const protocol::Address& address) const;  // Living or not; nullptr: never was.
 
@@ -112,6 +114,7 @@ class Cluster {
   std::map<ClientId, SimClient*> clients_by_id_;
   std::optional<Seconds> tick_at_;
   int calls_ = 0;
+  int open_retirements_ = 0;
 };
 
 }  // namespace rask::sim

@@ -221,16 +221,15 @@ void Scenario::move_data() {
 void Scenario::retire() {
   const auto live = cluster_->live_workers();
   if (live.size() < 2) return;
-  const std::vector<WorkerId> ids = {*random_.of(live)->id};
-  cluster_->call([&](auto& out) {
-    cluster_->scheduler.retire_workers(ids, cluster_->queue.now(), out);
-  });
+  cluster_->retire(*random_.of(live));
 }
 
 // Nothing goes wrong from now on, and every task can run somewhere.
 void Scenario::heal() {
   // What hangs has been noticed: after ten heartbeats, of which 200 workers send one in 2 s.
   cluster_->run_for(faults_.hangs ? 25 : 2);
+  if (!cluster_->run_until([this] { return cluster_->all_retired(); }, 300))
+    fail("a retirement never ends");
   for (SimWorker* worker : cluster_->live_workers()) worker->set_paused(false);
   for (const auto& name : graph_options_.worker_names) {
     const auto live = cluster_->live_workers();

@@ -65,7 +65,7 @@ class Stage {
     else if (verb == "kill") cluster_->kill(worker(object));
     else if (verb == "pause") worker(object).set_paused(true);
     else if (verb == "unpause") worker(object).set_paused(false);
-    else if (verb == "retire") retire(worker(object));
+    else if (verb == "retire") cluster_->retire(worker(object));
     else if (verb == "release") client().release(keys_of(object));
     else if (verb == "cancel") client().cancel(keys_of(object), false);
     else if (verb == "retry") client().retry(keys_of(object));
@@ -143,14 +143,8 @@ class Stage {
 
   void run_for(const std::vector<std::string>& words) {
     if (words.size() > 1) return cluster_->run_for(std::stod(words[1]));
-    if (!cluster_->run_until([] { return true; }, 60)) throw Failure("it never ends");
-  }
-
-  void retire(SimWorker& worker) {
-    const std::vector<WorkerId> ids = {*worker.id};
-    cluster_->call([&](auto& out) {
-      cluster_->scheduler.retire_workers(ids, cluster_->queue.now(), out);
-    });
+    if (!cluster_->run_until([this] { return cluster_->at_rest(); }, 60))
+      throw Failure("it never ends");
   }
 
   SimClient& client() { return *cluster_->clients.front(); }
