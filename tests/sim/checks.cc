@@ -81,7 +81,9 @@ void Scenario::check_erred(const Key& key, const scheduler::Scheduler::TaskView&
   } else if (text == "undecodable") {
     if (cluster_->settings.gather_undecodable > 0) return;
   } else if (text == "boom " + blamed.key.str()) {
-    if (spec.may_err && blamed.fail_first != 0) return;
+    // A value that cannot be decoded costs a retry too.
+    const bool may_err = spec.may_err || cluster_->settings.gather_undecodable > 0;
+    if (may_err && blamed.fail_first != 0) return;
   }
   fail(key.str() + " erred for no good reason: " + text + story_of(key));
 }
@@ -133,7 +135,10 @@ std::string Scenario::what_is_stuck() const {
           break;
         }
       }
-      return text + (at == key ? "" : "\nwhich hangs at " + at.str() + story_of(at));
+      if (at != key) text += "\nwhich hangs at " + at.str() + story_of(at);
+      for (const Key& dependency : cluster_->world.at(at).dependencies)
+        text += "\nwhich waits for " + dependency.str() + story_of(dependency);
+      return text;
     }
   }
   return text + "nothing is, yet something goes on";
@@ -153,7 +158,7 @@ std::string Scenario::what_is_left() const {
       for (const auto& graph_client : cluster_->clients) {
         for (const auto& plan : graph_client->submitted) {
           for (const Key& key : plan.keys) {
-            if (machine.state_of(key)) return text + ": " + key.str() + story_of(key);
+            if (machine.state_of(key)) text += story_of(key);
           }
         }
       }

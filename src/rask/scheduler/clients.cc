@@ -201,8 +201,8 @@ void State::add_data(const Key& key, std::span<const std::uint32_t> places, std:
     task.nbytes = nbytes;
   }
   const auto start = task.state;
-  set_state(task, TaskState::memory);
   set_failure(task, kNone);
+  set_state(task, TaskState::memory);
   task.waiting_on = 0;
   ++transition_count;
   if (start != TaskState::memory) log_transition(key, start, TaskState::memory);

@@ -106,7 +106,9 @@ void State::reduce_replicas() {
   });
 }
 
-// Workers that leave give theirs up first, then those with most in memory.
+// Workers that leave give theirs up first, then those with most in memory. Where tasks at a leaving
+// worker hold on to its copy, the last copy on a worker that stays is kept too: its retirement
+// would have to make a new one.
 void State::reduce_replicas_of(std::uint32_t id, ByWorker& drop) {
   const auto& task = tasks[id];
   auto left = std::size_t{task.who_has.size()};
@@ -118,9 +120,12 @@ void State::reduce_replicas_of(std::uint32_t id, ByWorker& drop) {
   };
   std::sort(holders.begin(), holders.end(),
             [&](std::uint32_t a, std::uint32_t b) { return rank(a) < rank(b); });
+  auto staying = std::count_if(holders.begin(), holders.end(),
+                               [&](std::uint32_t number) { return workers[number]->running(); });
   for (const auto holder : holders) {
     if (left <= needed) return;
     if (!can_leave(task, holder)) continue;
+    if (workers[holder]->running() && staying-- == 1) return;
     drop[holder].push_back(id);
     --left;
   }

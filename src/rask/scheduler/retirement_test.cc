@@ -42,6 +42,19 @@ TEST(Retirement, data_is_moved_before_the_worker_goes) {
   EXPECT_EQ(rig.state("x"), "memory");
 }
 
+// Found by the simulation: the copy that a retirement has made was dropped again, as y keeps the other.
+TEST(Retirement, the_copy_that_stays_is_not_dropped_for_one_in_use_on_the_worker_that_goes) {
+  Two rig;
+  rig.scatter("x", "alice");
+  rig.update_graph({{"y", {"x"}, {}}}, {"y"});
+  ASSERT_EQ(rig.scheduler.task(Key{"y"})->processing_on, "alice");
+  rig.retire(rig.alice);
+  EXPECT_EQ(rig.from_worker(rig.bob, protocol::AddKeys{keys_of({"x"}), "add"}),
+            Lines{"retirement-done 1 alice"});
+  EXPECT_EQ(rig.tick(2), Lines{});
+  EXPECT_EQ(rig.scheduler.task(Key{"x"})->who_has, (std::vector<Address>{"alice", "bob"}));
+}
+
 TEST(Retirement, nobody_to_take_the_data_ends_it) {
   Two rig;
   rig.scatter("x", "alice");

@@ -334,6 +334,12 @@ std::uint32_t State::add_failure(Failure&& failure) {
 }
 
 void State::set_failure(Task& task, std::uint32_t failure) {
+  // A worker remembers what failed on it until it is told to forget.
+  if (task.state == TaskState::erred && failure != task.failure) {
+    const auto& old = failures[task.failure];
+    if (old.blame == task.key && old.worker != kNone)
+      send_free_keys(old.worker, task.key, task.run_id);
+  }
   if (failure != kNone) ++failures[failure].uses;
   if (task.failure != kNone && --failures[task.failure].uses == 0) failures.remove(task.failure);
   task.failure = failure;

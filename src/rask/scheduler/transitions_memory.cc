@@ -84,8 +84,6 @@ void State::memory_forgotten(std::uint32_t id) {
 void State::erred_released(std::uint32_t id) {
   auto& task = tasks[id];
   RASK_ASSERT(task.failure != kNone && !task.has_data());
-  if (failures[task.failure].blame == task.key && failures[task.failure].worker != kNone)
-    send_free_keys(failures[task.failure].worker, task.key, task.run_id);
   set_failure(task, kNone);
   set_state(task, TaskState::released);
   // A dependent that something else fails too stays as it is: to wake it in vain for each of its

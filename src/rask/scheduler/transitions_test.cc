@@ -60,6 +60,26 @@ TEST(Transitions, retries_are_used_up_before_a_task_errs) {
   EXPECT_EQ(rig.err(alice, "x"), Lines{"client-1 task-erred x"});
 }
 
+// Found by the simulation: alice remembered y for ever.
+TEST(Transitions, what_erred_by_itself_and_then_for_its_inputs_is_freed_where_it_ran) {
+  Rig rig;
+  const auto bob = rig.add_worker("bob");
+  rig.update_graph({{"x", {}, {}}, {"z", {}, {}}}, {"x", "z"});
+  rig.finish(bob, "x");
+  rig.finish(bob, "z");
+  const auto alice = rig.add_worker("alice");
+  rig.from_worker(bob, protocol::WorkerStatusChanged{protocol::WorkerStatus::paused, "p"});
+  rig.update_graph({{"y", {"x", "z"}, {}}}, {"y"});
+  EXPECT_EQ(rig.err(alice, "y"), Lines{"client-1 task-erred y"});
+  rig.remove_worker(bob);
+  rig.err(alice, "x");
+  rig.err(alice, "z");
+  const Key x{"x"};
+  rig.scheduler.retry(std::span{&x, 1}, rig.now, rig.effects);
+  EXPECT_EQ(rig.take(), (Lines{"alice free-keys x,y", "client-1 task-retried x",
+                               "alice compute-task x"}));
+}
+
 TEST(Transitions, retry_runs_the_first_cause_again_and_then_the_rest) {
   Rig rig;
   const auto alice = rig.add_worker("alice");

@@ -191,6 +191,26 @@ TEST(Resumed, a_task_to_compute_is_not_given_up_because_an_old_dependent_ends) {
   EXPECT_EQ(alice.gathered(kBob, {"x"}), Lines{"task-finished x run 4"});
 }
 
+// Found by the simulation: one transfer ends for a task and for what it needs.
+TEST(Resumed, a_task_to_compute_keeps_the_dependency_whose_transfer_ended_with_its_own) {
+  for (const bool arrives : {false, true}) {
+    for (const auto& order : {WhoHas{{"a", {kBob}}, {"x", {kBob}}},
+                              WhoHas{{"x", {kBob}}, {"a", {kBob}}}}) {
+      Machine alice;
+      alice.compute("y", {.who_has = order});
+      alice.free({"y"});
+      alice.compute("x", {.who_has = {{"a", {kCarol}}}});
+      ASSERT_EQ(alice.state("a"), "cancelled");
+      if (arrives) {
+        EXPECT_EQ(alice.gathered(kBob, {"a"}), (Lines{"add-keys a", "execute x"}));
+      } else {
+        EXPECT_EQ(alice.gather_lost(kBob), (Lines{"gather a from " + kCarol}));
+        EXPECT_EQ(alice.gathered(kCarol, {"a"}), (Lines{"add-keys a", "execute x"}));
+      }
+    }
+  }
+}
+
 // ---- cancelled flights --------------------------------------------------------------------------
 
 TEST(Cancelled, a_cancelled_flight_that_is_wanted_again_goes_on) {

@@ -261,6 +261,7 @@ class State {
   void relink(TaskId id, const std::vector<protocol::Dependency>& dependencies);
   void unlink_stale(TaskId id, std::uint32_t mark);
   bool is_in_use(const Task& task) const;
+  bool is_awaited(const Task& task) const;
 
   // ---- events.cc --------------------------------------------------------------------------------
   void on(ExecuteSuccess& event);

@@ -270,11 +270,23 @@ void State::resumed_released(TaskId id) {
   set_state(task, cancelled);
 }
 
+// A dependent whose transfer has ended together with this one's waits for it, or is about to.
+bool State::is_awaited(const Task& task) const {
+  return task.waiter_count > 0 || std::ranges::any_of(task.dependents, [this](TaskId dependent) {
+           return at(dependent).state == resumed && at(dependent).next == waiting;
+         });
+}
+
 void State::cancelled_released(TaskId id) {
   Task& task = at(id);
   if (!task.done) {
     drop_scattered(task);
     task.acquired = false;
+    return;
+  }
+  if (is_awaited(task)) {
+    reset_to_released(task);
+    recommend(id, fetch);
     return;
   }
   generic_released(id);
@@ -283,6 +295,11 @@ void State::cancelled_released(TaskId id) {
 void State::cancelled_memory(TaskId id) {
   Task& task = at(id);
   RASK_ASSERT(task.done);
+  if (is_awaited(task)) {
+    task.previous = kNone;
+    flight_memory(id);
+    return;
+  }
   task.scattered = false;
   task.value_nbytes = -1;
   out_->emplace_back(Forget{task.key});
@@ -342,7 +359,7 @@ void State::released_waiting(TaskId id) {
     if (other.state == memory) continue;
     ++task.waiting_for_count;
     ++other.waiter_count;
-    recommend(dependency, fetch);
+    if (other.wanted != memory) recommend(dependency, fetch);  // It has just arrived.
   }
   set_state(task, waiting);
   if (task.waiting_for_count == 0) recommend(id, ready);
