@@ -1,6 +1,6 @@
 # One verb for each need. `make test` is exactly what .ci/run runs.
 #
-#   SEEDS=…    how many seeds the simulation tries (soak)     SECONDS=…  how long (fuzz, soak)
+#   SEEDS=…    how many seeds the simulation tries (soak)     SECONDS=…  how long (fuzz)
 #   PREFIX=…   where to install                               DEEP=1     lint with clang-tidy too
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test build bench format lint install soak fuzz asan tsan
@@ -8,6 +8,7 @@
 JOBS    ?= $(shell nproc)
 PREFIX  ?= /usr/local
 SECONDS ?= 600
+SEEDS   ?= 100000
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' Makefile | column -t -s @
@@ -19,7 +20,7 @@ demo: build ## build rask and show what it does, in a minute
 	@tools/demo.sh
 
 build: setup ## the release build: build/rask
-	@tools/ci/build.sh release
+	@tools/ci/build.sh release rask rask_cli
 	@ln -sfn release/bin/rask build/rask
 
 test: ## everything that guards a change: unit, golden, sim, e2e, example and install tests
@@ -34,11 +35,12 @@ tsan: setup ## tests of the rooms with threads under the thread sanitizer
 fuzz: setup ## fuzz targets on the kept corpus, SECONDS in all
 	@tools/ci/fuzz.sh $(SECONDS)
 
-soak: build ## the simulation with many seeds
-	@tools/ci/soak.sh $(SECONDS)
+soak: setup ## the simulation with SEEDS new seeds
+	@SEEDS=$(SEEDS) tools/ci/soak.sh
 
-bench: build ## rask beside stock Dask, as ratios: build/bench/results.json
+bench: setup ## rask beside stock Dask, as ratios: build/bench/results.json
 	@tools/setup.sh --python
+	@tools/ci/build.sh release
 	@build/venv/bin/python bench/run.py $(BENCH)
 
 format: setup ## formats every C++ file in place

@@ -3,8 +3,8 @@
 
 namespace rask {
 
-// Lets this program be started as a worker: with `--rask-worker ADDRESS [options of rask worker]` among
-// its arguments it becomes one and this call does not return. Otherwise it returns at once.
+// Lets this program be started as a worker: with `--rask-worker ADDRESS [options of rask worker]`
+// among its arguments it becomes one and this call does not return. Otherwise it returns at once.
 void init(int argc, char** argv);
 
 }  // namespace rask

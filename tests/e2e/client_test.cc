@@ -197,7 +197,8 @@ TEST_F(ClientTest, losing_the_scheduler_gives_waiting_calls_an_error) {
 TEST(LocalClusterTest, of_threads_runs_tasks_of_this_process) {
   Client client{{.n_workers = 2, .threads_per_worker = 2, .processes = false}};
   EXPECT_EQ(client.submit<tasks::process_number>().result(), ::getpid());
-  EXPECT_EQ(client.submit<tasks::sum>(client.map<tasks::inc>(std::views::iota(0, 10))).result(), 55);
+  EXPECT_EQ(client.submit<tasks::sum>(client.map<tasks::inc>(std::views::iota(0, 10))).result(),
+            55);
 }
 
 TEST(LocalClusterTest, a_bad_memory_limit_is_an_error) {

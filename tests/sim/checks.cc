@@ -118,9 +118,8 @@ std::string Scenario::what_is_stuck() const {
       if (status == Status::cancelled) continue;
       const auto state = cluster_->scheduler.task_state(key);
       if (!state && cluster_->world.at(key).from_scatter) continue;
-      const bool agree =
-          state && ((*state == TaskState::memory && status == Status::memory) ||
-                    (*state == TaskState::erred && status == Status::erred));
+      const bool agree = state && ((*state == TaskState::memory && status == Status::memory) ||
+                                   (*state == TaskState::erred && status == Status::erred));
       if (agree) continue;
       text += client->name + " wants " + key.str() + " (told " +
               std::to_string(static_cast<int>(status)) + ")" + story_of(key);
@@ -173,8 +172,9 @@ std::string Scenario::story_of(const Key& key) const {
   std::string text = "\n  " + key.str() + " at the scheduler: ";
   if (const auto state = cluster_->scheduler.task_state(key)) text += to_string(*state);
   for (const auto& line : cluster_->scheduler.story({&key, 1}, {}))
-    text += "\n    " + std::to_string(line.time - 1.7e9) + " " + std::string{to_string(line.start)} +
-            " -> " + std::string{to_string(line.finish)} + "  " + line.stimulus_id;
+    text += "\n    " + std::to_string(line.time - 1.7e9) + " " +
+            std::string{to_string(line.start)} + " -> " + std::string{to_string(line.finish)} +
+            "  " + line.stimulus_id;
   for (const auto& worker : cluster_->workers) {
     const auto story = worker->machine().story({&key, 1}, {});
     const auto state = worker->machine().state_of(key);

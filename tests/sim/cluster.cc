@@ -29,8 +29,8 @@ Cluster::~Cluster() = default;
 SimWorker& Cluster::start_worker(const WorkerPlan& plan) {
   // The address belongs to the name: one that comes back is found where it was.
   const auto number = std::stoi(plan.name.substr(1));
-  const auto address = "tcp://10.0.0." + std::to_string(number % 4 + 1) + ":" +
-                       std::to_string(40'000 + number);
+  const auto address =
+      "tcp://10.0.0." + std::to_string(number % 4 + 1) + ":" + std::to_string(40'000 + number);
   workers.push_back(std::make_unique<SimWorker>(*this, plan, address));
   SimWorker& worker = *workers.back();
   by_address_[address] = &worker;
@@ -89,8 +89,7 @@ void Cluster::cut(SimWorker& worker) {
   if (!worker.is_running()) return;
   worker.cut = true;
   queue.after(random.between(0.0, 1.0), [this, &worker] { lose_worker(worker, false); });
-  queue.after(random.between(0.0, 1.0),
-              [&worker] { worker.die(SimWorker::Life::gone); });
+  queue.after(random.between(0.0, 1.0), [&worker] { worker.die(SimWorker::Life::gone); });
 }
 
 void Cluster::hang(SimWorker& worker) {

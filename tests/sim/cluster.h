@@ -28,13 +28,13 @@ struct Settings {
   scheduler::Options scheduler;
   Seconds latency_low = 1e-4;
   Seconds latency_high = 1e-3;
-  double spike = 0;              // So many messages take up to spike_max.
+  double spike = 0;  // So many messages take up to spike_max.
   Seconds spike_max = 0.5;
-  double gather_loss = 0;        // Of the transfers between workers: the connection breaks,
-  double gather_busy = 0;        // the peer is busy,
+  double gather_loss = 0;         // Of the transfers between workers: the connection breaks,
+  double gather_busy = 0;         // the peer is busy,
   double gather_undecodable = 0;  // the value cannot be decoded.
-  bool batches = true;           // Messages of one moment travel together.
-  int check_every = 1;           // Scheduler calls between two checks of all its invariants.
+  bool batches = true;            // Messages of one moment travel together.
+  int check_every = 1;            // Scheduler calls between two checks of all its invariants.
 };
 
 struct WorkerPlan {
@@ -63,14 +63,15 @@ class Cluster {
 
   // ---- Workers ----------------------------------------------------------------------------------
   SimWorker& start_worker(const WorkerPlan& plan);
-  void kill(SimWorker& worker);        // The process ends; the scheduler sees the connection close.
-  void cut(SimWorker& worker);         // The connection breaks; both sides see it, when they do.
-  void hang(SimWorker& worker);        // It says nothing any more, on an open connection.
-  void close(SimWorker& worker);       // It leaves as it was asked to.
-  void retire(SimWorker& worker);      // The scheduler moves its data and asks it to close.
-  bool all_retired() const;            // No retirement is under way.
+  void kill(SimWorker& worker);    // The process ends; the scheduler sees the connection close.
+  void cut(SimWorker& worker);     // The connection breaks; both sides see it, when they do.
+  void hang(SimWorker& worker);    // It says nothing any more, on an open connection.
+  void close(SimWorker& worker);   // It leaves as it was asked to.
+  void retire(SimWorker& worker);  // The scheduler moves its data and asks it to close.
+  bool all_retired() const;        // No retirement is under way.
   std::vector<SimWorker*> live_workers() const;
-  SimWorker* find_worker(const protocol::Address& address) const;  // Living or not; nullptr: never was.
+  SimWorker* find_worker(
+      const protocol::Address& address) const;  // Living or not; nullptr: never was.
 
   // ---- Scheduler --------------------------------------------------------------------------------
   // Calls the scheduler, carries out what it says, and sees to its timer.

@@ -41,7 +41,8 @@ struct Describe {
   }
   std::string operator()(const RefreshWhoHas& m) const {
     std::string text = "refresh-who-has";
-    for (const auto& [key, workers] : m.who_has) text += " " + key.str() + "@" + join_words(workers);
+    for (const auto& [key, workers] : m.who_has)
+      text += " " + key.str() + "@" + join_words(workers);
     return text;
   }
   std::string operator()(const StealRequest& m) const { return "steal-request " + m.key.str(); }
@@ -79,9 +80,7 @@ struct Describe {
   std::string operator()(const KeyInMemory& m) const {
     return "key-in-memory " + m.key.str() + "@" + join_words(m.workers);
   }
-  std::string operator()(const TaskErredForClient& m) const {
-    return "task-erred " + m.key.str();
-  }
+  std::string operator()(const TaskErredForClient& m) const { return "task-erred " + m.key.str(); }
   std::string operator()(const CancelledKeys& m) const {
     return "cancelled-keys " + join(m.keys) + (m.reason.empty() ? "" : ": " + m.reason);
   }

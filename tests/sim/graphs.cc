@@ -186,12 +186,18 @@ GraphPlan random_graph(World& world, Random& random, const GraphOptions& options
   Builder builder{world, random, options, number};
   const auto roots = random.chance(0.5) ? builder.some(external, 2) : std::vector<Key>{};
   switch (random.below(6)) {
-    case 0: return wide(builder, roots, false);
-    case 1: return wide(builder, roots, true);
-    case 2: return chain(builder, roots);
-    case 3: return tree(builder, roots);
-    case 4: return layers(builder, roots, random);
-    default: return anything(builder, roots, random);
+    case 0:
+      return wide(builder, roots, false);
+    case 1:
+      return wide(builder, roots, true);
+    case 2:
+      return chain(builder, roots);
+    case 3:
+      return tree(builder, roots);
+    case 4:
+      return layers(builder, roots, random);
+    default:
+      return anything(builder, roots, random);
   }
 }
 

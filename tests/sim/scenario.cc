@@ -33,12 +33,11 @@ void Scenario::draw_plan() {
   faults_.restrictions = random_.chance(0.25);
   faults_.resources = random_.chance(0.25);
   const double size = random_.real();
-  worker_count_ = size < 0.8   ? random_.between(2, 8)
+  worker_count_ = size < 0.8    ? random_.between(2, 8)
                   : size < 0.97 ? random_.between(9, 40)
                                 : random_.between(41, 200);
-  graph_options_.size_max =
-      static_cast<std::size_t>(random_.chance(0.04) ? random_.spread(200, 1000)
-                                                    : random_.spread(2, 120));
+  graph_options_.size_max = static_cast<std::size_t>(
+      random_.chance(0.04) ? random_.spread(200, 1000) : random_.spread(2, 120));
   if (random_.chance(0.4)) graph_options_.fail = random_.between(0.0, 0.2);
   if (random_.chance(0.2)) graph_options_.secede = 0.2;
   if (random_.chance(0.2)) graph_options_.reschedule = 0.1;
@@ -107,8 +106,10 @@ void Scenario::run() {
 }
 
 void Scenario::act() {
-  if (random_.chance(0.6)) client_acts();
-  else something_goes_wrong();
+  if (random_.chance(0.6))
+    client_acts();
+  else
+    something_goes_wrong();
 }
 
 void Scenario::client_acts() {
@@ -117,19 +118,29 @@ void Scenario::client_acts() {
   std::vector<Key> all;
   for (const auto& [key, status] : client.wants) all.push_back(key);
   std::vector<Key> some;
-  for (std::size_t i = random_.below(4); i > 0 && !all.empty(); --i) some.push_back(random_.of(all));
+  for (std::size_t i = random_.below(4); i > 0 && !all.empty(); --i)
+    some.push_back(random_.of(all));
   std::sort(some.begin(), some.end());
   some.erase(std::unique(some.begin(), some.end()), some.end());
   switch (random_.below(12)) {
-    case 0: case 1: return submit(client);
-    case 2: case 3: return resubmit(client);
-    case 4: case 5: return client.release(some);
-    case 6: return client.cancel(some, random_.chance(0.2));
-    case 7: case 8:
+    case 0:
+    case 1:
+      return submit(client);
+    case 2:
+    case 3:
+      return resubmit(client);
+    case 4:
+    case 5:
+      return client.release(some);
+    case 6:
+      return client.cancel(some, random_.chance(0.2));
+    case 7:
+    case 8:
       if (const auto erred = client.keys_that_are(SimClient::Status::erred); !erred.empty())
         client.retry({random_.of(erred)});
       return;
-    case 9: return scatter(client);
+    case 9:
+      return scatter(client);
     case 10:
       if (!some.empty()) client.gather(some.front());
       return;
@@ -182,7 +193,8 @@ void Scenario::something_goes_wrong() {
   }
   SimWorker& victim = *random_.of(live);
   switch (random_.below(7)) {
-    case 0: case 1:
+    case 0:
+    case 1:
       if (faults_.kills) cluster_->kill(victim);
       return;
     case 2:
@@ -199,7 +211,8 @@ void Scenario::something_goes_wrong() {
     case 5:
       if (faults_.retirements) retire();
       return;
-    default: move_data();
+    default:
+      move_data();
   }
 }
 
@@ -212,8 +225,10 @@ void Scenario::move_data() {
   client.ask([this, keys, copies, count] {
     cluster_->call([&](auto& out) {
       const auto now = cluster_->queue.now();
-      if (copies) cluster_->scheduler.replicate(keys, count, {}, now, out);
-      else cluster_->scheduler.rebalance(keys, {}, now, out);
+      if (copies)
+        cluster_->scheduler.replicate(keys, count, {}, now, out);
+      else
+        cluster_->scheduler.rebalance(keys, {}, now, out);
     });
   });
 }
@@ -233,8 +248,8 @@ void Scenario::heal() {
   for (SimWorker* worker : cluster_->live_workers()) worker->set_paused(false);
   for (const auto& name : graph_options_.worker_names) {
     const auto live = cluster_->live_workers();
-    const bool is_there = std::any_of(live.begin(), live.end(),
-                                      [&](const auto* w) { return w->plan.name == name; });
+    const bool is_there =
+        std::any_of(live.begin(), live.end(), [&](const auto* w) { return w->plan.name == name; });
     if (is_there) continue;
     WorkerPlan again = plan_worker(name);
     if (faults_.resources) again.resources["R"] = 2;

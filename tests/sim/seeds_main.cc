@@ -1,15 +1,15 @@
 // Runs the simulation with many seeds.
 //
-//   rask_sim_test [<part> <parts>]     every parts-th seed, from part (ctest runs parts side by side)
-//   RASK_SEED=<n>                      only this one
-//   RASK_SEEDS=<count>                 so many (RASK_SIM_SEEDS means the same); default 2000
-//   RASK_SIM_FIRST_SEED=<n>            the first one; default 1
-//   RASK_SIM_TRACE=1                   prints every message
+//   rask_sim_test [<part> <parts>]     every parts-th seed, from part (ctest runs parts side by
+//   side) RASK_SEED=<n>                      only this one RASK_SEEDS=<count>                 so
+//   many (RASK_SIM_SEEDS means the same); default 2000 RASK_SIM_FIRST_SEED=<n>            the first
+//   one; default 1 RASK_SIM_TRACE=1                   prints every message
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
-#include <unistd.h>
 
 #include "scenario.h"
 

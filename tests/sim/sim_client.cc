@@ -37,8 +37,7 @@ void SimClient::release(const std::vector<Key>& keys) {
 
 void SimClient::cancel(const std::vector<Key>& keys, bool force) {
   for (const Key& key : keys) {
-    if (const auto found = wants.find(key); found != wants.end())
-      found->second = Status::cancelled;
+    if (const auto found = wants.find(key); found != wants.end()) found->second = Status::cancelled;
   }
   protocol::CancelKeys message;
   message.keys = keys;
@@ -51,8 +50,7 @@ void SimClient::retry(const std::vector<Key>& keys) {
   // The scheduler says with task-retried which ones run again.
   ask([this, keys] {
     cluster_.say(name + " -> scheduler  retry " + join(keys));
-    cluster_.call(
-        [&](auto& out) { cluster_.scheduler.retry(keys, cluster_.queue.now(), out); });
+    cluster_.call([&](auto& out) { cluster_.scheduler.retry(keys, cluster_.queue.now(), out); });
   });
 }
 
@@ -70,8 +68,7 @@ void SimClient::scatter(const Key& key, std::size_t count) {
   ask([this, key, holders] {
     cluster_.say(name + " -> scheduler  update_data " + key.str());
     const std::vector<std::pair<Key, std::vector<protocol::Address>>> who_has = {{key, holders}};
-    const std::vector<std::pair<Key, std::int64_t>> nbytes = {
-        {key, cluster_.world.at(key).nbytes}};
+    const std::vector<std::pair<Key, std::int64_t>> nbytes = {{key, cluster_.world.at(key).nbytes}};
     cluster_.call([&](auto& out) {
       cluster_.scheduler.update_data(who_has, nbytes, id, cluster_.queue.now(), out);
     });

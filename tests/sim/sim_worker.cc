@@ -116,8 +116,10 @@ void SimWorker::set_paused(bool paused) {
   if (!is_running() || status_ == protocol::WorkerStatus::closing_gracefully) return;
   cluster_.say(plan.name + (paused ? " pauses" : " goes on"));
   set_status(paused ? protocol::WorkerStatus::paused : protocol::WorkerStatus::running, "memory");
-  if (paused) handle(worker::Event{worker::Pause{}});
-  else handle(worker::Event{worker::Unpause{}});
+  if (paused)
+    handle(worker::Event{worker::Pause{}});
+  else
+    handle(worker::Event{worker::Unpause{}});
 }
 
 void SimWorker::update_data(const std::vector<std::pair<Key, std::uint64_t>>& values) {

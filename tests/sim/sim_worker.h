@@ -22,10 +22,10 @@ class SimWorker {
   const WorkerPlan plan;
   const protocol::Address address;
   Life life = Life::joining;
-  bool cut = false;                // Nothing passes between it and the scheduler any more.
-  bool leaving = false;            // Retired: it is asked to close.
-  bool loses_last_words = false;   // What it had sent when it died does not arrive.
-  std::optional<WorkerId> id;      // While the scheduler knows it.
+  bool cut = false;               // Nothing passes between it and the scheduler any more.
+  bool leaving = false;           // Retired: it is asked to close.
+  bool loses_last_words = false;  // What it had sent when it died does not arrive.
+  std::optional<WorkerId> id;     // While the scheduler knows it.
   std::unordered_map<Key, std::uint64_t> store;
 
   bool is_running() const { return life == Life::running; }

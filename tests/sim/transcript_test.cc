@@ -5,9 +5,9 @@
 //
 //   cluster workers=2 threads=1 [saturation=1.1]   workers w1, w2, …
 //   submit x=inc() y=inc(x) … want=y               tasks take 10 ms; fail() fails, slow() takes 1 s
-//   run | run 0.5                                  until nothing is left to do, or for so many seconds
-//   kill w1 | join w3 | pause w1 | unpause w1 | retire w1
-//   release y | cancel y | retry y | scatter x
+//   run | run 0.5                                  until nothing is left to do, or for so many
+//   seconds kill w1 | join w3 | pause w1 | unpause w1 | retire w1 release y | cancel y | retry y |
+//   scatter x
 //
 // RASK_BLESS=1 writes what happens into the files: read the difference before you commit it.
 #include <dirent.h>
@@ -61,16 +61,26 @@ class Stage {
     if (verb == "submit") return submit({words.begin() + 1, words.end()});
     if (verb == "run") return run_for(words);
     const std::string& object = words.at(1);
-    if (verb == "join") cluster_->start_worker({object, threads_, {}, 1});
-    else if (verb == "kill") cluster_->kill(worker(object));
-    else if (verb == "pause") worker(object).set_paused(true);
-    else if (verb == "unpause") worker(object).set_paused(false);
-    else if (verb == "retire") cluster_->retire(worker(object));
-    else if (verb == "release") client().release(keys_of(object));
-    else if (verb == "cancel") client().cancel(keys_of(object), false);
-    else if (verb == "retry") client().retry(keys_of(object));
-    else if (verb == "scatter") scatter(object);
-    else throw Failure("what is: " + line);
+    if (verb == "join")
+      cluster_->start_worker({object, threads_, {}, 1});
+    else if (verb == "kill")
+      cluster_->kill(worker(object));
+    else if (verb == "pause")
+      worker(object).set_paused(true);
+    else if (verb == "unpause")
+      worker(object).set_paused(false);
+    else if (verb == "retire")
+      cluster_->retire(worker(object));
+    else if (verb == "release")
+      client().release(keys_of(object));
+    else if (verb == "cancel")
+      client().cancel(keys_of(object), false);
+    else if (verb == "retry")
+      client().retry(keys_of(object));
+    else if (verb == "scatter")
+      scatter(object);
+    else
+      throw Failure("what is: " + line);
   }
 
   std::string take_log() { return std::exchange(log_, {}); }
@@ -84,11 +94,14 @@ class Stage {
     std::size_t count = 1;
     for (const auto& option : options) {
       const auto parts = split(option, '=');
-      if (parts.at(0) == "workers") count = std::stoul(parts.at(1));
-      else if (parts.at(0) == "threads") threads_ = std::stoi(parts.at(1));
+      if (parts.at(0) == "workers")
+        count = std::stoul(parts.at(1));
+      else if (parts.at(0) == "threads")
+        threads_ = std::stoi(parts.at(1));
       else if (parts.at(0) == "saturation")
         settings.scheduler.worker_saturation = std::stod(parts.at(1));
-      else throw Failure("what is: " + option);
+      else
+        throw Failure("what is: " + option);
     }
     cluster_ = std::make_unique<Cluster>(settings, 7);
     for (std::size_t i = 1; i <= count; ++i)

@@ -23,6 +23,7 @@ step() {
 
 tools/setup.sh
 step build '.' make --no-print-directory build
+step tests '.' tools/ci/build.sh release
 export RASK_SIM_SEEDS=${RASK_SIM_SEEDS:-2000}
 step release '% tests passed' ctest --preset release --no-tests=error
 printf '\n%s\n' "make test: $SECONDS s"

@@ -14,7 +14,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Dask treats "work-stealing" and "work_stealing" as one key, in any case of letters from variables.
+// Dask treats "work-stealing" and "work_stealing" as one key, in any case of letters from
+// variables.
 std::string normalised(std::string_view key) {
   std::string out{key};
   std::ranges::replace(out, '_', '-');

@@ -33,8 +33,8 @@ void setup(Level level) { threshold.store(level, std::memory_order_relaxed); }
 
 Result<Level> parse_level(std::string_view name) {
   for (std::size_t i = 0; i < kNames.size(); ++i) {
-    const bool same = std::ranges::equal(
-        name, kNames[i], [](char a, char b) { return std::toupper(a) == b; });
+    const bool same =
+        std::ranges::equal(name, kNames[i], [](char a, char b) { return std::toupper(a) == b; });
     if (same) return static_cast<Level>(i);
   }
   return Error{

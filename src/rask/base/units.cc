@@ -20,28 +20,39 @@ struct Unit {
 
 constexpr double kKi = 1024.0;
 constexpr std::array kByteUnits = {
-    Unit{"", 1},          Unit{"b", 1},
-    Unit{"k", 1e3},       Unit{"kb", 1e3},
-    Unit{"m", 1e6},       Unit{"mb", 1e6},
-    Unit{"g", 1e9},       Unit{"gb", 1e9},
-    Unit{"t", 1e12},      Unit{"tb", 1e12},
-    Unit{"p", 1e15},      Unit{"pb", 1e15},
-    Unit{"ki", kKi},      Unit{"kib", kKi},
-    Unit{"mi", kKi * kKi},             Unit{"mib", kKi * kKi},
-    Unit{"gi", kKi * kKi * kKi},       Unit{"gib", kKi * kKi * kKi},
-    Unit{"ti", kKi * kKi * kKi * kKi}, Unit{"tib", kKi * kKi * kKi * kKi},
-    Unit{"pi", kKi * kKi * kKi * kKi * kKi}, Unit{"pib", kKi * kKi * kKi * kKi * kKi},
+    Unit{"", 1},
+    Unit{"b", 1},
+    Unit{"k", 1e3},
+    Unit{"kb", 1e3},
+    Unit{"m", 1e6},
+    Unit{"mb", 1e6},
+    Unit{"g", 1e9},
+    Unit{"gb", 1e9},
+    Unit{"t", 1e12},
+    Unit{"tb", 1e12},
+    Unit{"p", 1e15},
+    Unit{"pb", 1e15},
+    Unit{"ki", kKi},
+    Unit{"kib", kKi},
+    Unit{"mi", kKi* kKi},
+    Unit{"mib", kKi* kKi},
+    Unit{"gi", kKi* kKi* kKi},
+    Unit{"gib", kKi* kKi* kKi},
+    Unit{"ti", kKi* kKi* kKi* kKi},
+    Unit{"tib", kKi* kKi* kKi* kKi},
+    Unit{"pi", kKi* kKi* kKi* kKi* kKi},
+    Unit{"pib", kKi* kKi* kKi* kKi* kKi},
 };
 
 constexpr double kDay = 24 * 3600;
 constexpr std::array kTimeUnits = {
-    Unit{"s", 1},          Unit{"second", 1},         Unit{"seconds", 1},
-    Unit{"ms", 1e-3},      Unit{"millisecond", 1e-3}, Unit{"milliseconds", 1e-3},
-    Unit{"us", 1e-6},      Unit{"microsecond", 1e-6}, Unit{"microseconds", 1e-6},
-    Unit{"ns", 1e-9},      Unit{"nanosecond", 1e-9},  Unit{"nanoseconds", 1e-9},
-    Unit{"m", 60},         Unit{"minute", 60},        Unit{"minutes", 60},
-    Unit{"h", 3600},       Unit{"hour", 3600},        Unit{"hours", 3600},
-    Unit{"d", kDay},       Unit{"day", kDay},         Unit{"days", kDay},
+    Unit{"s", 1},        Unit{"second", 1},         Unit{"seconds", 1},
+    Unit{"ms", 1e-3},    Unit{"millisecond", 1e-3}, Unit{"milliseconds", 1e-3},
+    Unit{"us", 1e-6},    Unit{"microsecond", 1e-6}, Unit{"microseconds", 1e-6},
+    Unit{"ns", 1e-9},    Unit{"nanosecond", 1e-9},  Unit{"nanoseconds", 1e-9},
+    Unit{"m", 60},       Unit{"minute", 60},        Unit{"minutes", 60},
+    Unit{"h", 3600},     Unit{"hour", 3600},        Unit{"hours", 3600},
+    Unit{"d", kDay},     Unit{"day", kDay},         Unit{"days", kDay},
     Unit{"w", 7 * kDay},
 };
 
@@ -66,8 +77,7 @@ std::optional<Quantity> split_quantity(std::string_view text) {
   const std::string_view number = std::string_view{compact}.substr(0, unit_at);
   double value = 1;
   if (!number.empty()) {
-    const auto [end, error] =
-        std::from_chars(number.data(), number.data() + number.size(), value);
+    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value);
     if (error != std::errc{} || end != number.data() + number.size()) return std::nullopt;
   } else if (compact.empty()) {
     return std::nullopt;

@@ -9,6 +9,7 @@
 #include "rask/base/log.h"
 #include "rask/base/units.h"
 #include "rask/cluster/environment.h"
+#include "rask/cluster/network_options.h"
 #include "rask/scheduler_server/server.h"
 
 namespace rask::cli {
@@ -19,30 +20,25 @@ constexpr int kDefaultPort = 8786;
 struct Arguments {
   std::string host;
   int port = -1;  // Not given.
-  std::string protocol = "tcp";
   std::string scheduler_file;
   std::string pid_file;
   std::string idle_timeout;
-  std::string dashboard_address;
-  bool dashboard = true;
+  cluster::NetworkOptions network;
 };
 
 Result<scheduler_server::Options> resolve(const Arguments& a, const Config& config) {
   RASK_TRY(auto options, cluster::scheduler_options(config));
-  if (a.protocol != "tcp") {
-    return Error{ErrorCode::invalid_argument,
-                 fmt::format("--protocol {} is not supported; use tcp", a.protocol)};
-  }
   if (!a.idle_timeout.empty()) {
     RASK_TRY(options.machine.idle_timeout, parse_timedelta(a.idle_timeout));
   }
   const int port = a.port >= 0 ? a.port : kDefaultPort;
-  auto host = a.host;
+  RASK_TRY(const auto host, cluster::listen_host(a.network, a.host));
   if (host.find("://") != std::string::npos) {
     options.addresses = {host};
   } else {
     // "--host host:port" is taken as in Dask.
-    const bool with_port = host.find(':') != std::string::npos && host.find(']') == std::string::npos;
+    const bool with_port =
+        host.find(':') != std::string::npos && host.find(']') == std::string::npos;
     options.addresses = {with_port && a.port < 0 ? fmt::format("tcp://{}", host)
                                                  : fmt::format("tcp://{}:{}", host, port)};
   }
@@ -63,9 +59,8 @@ int run_scheduler(const Arguments& a) {
   if (!started.ok()) return cluster::complain("scheduler", started.error());
   if (!a.pid_file.empty()) std::ofstream{a.pid_file} << ::getpid() << '\n';
   server.on_closed([&](const std::string&) { loop.stop(); });
-  loop.on_signals({SIGINT, SIGTERM}, [&](int number) {
-    server.close(fmt::format("signal {}", number));
-  });
+  loop.on_signals({SIGINT, SIGTERM},
+                  [&](int number) { server.close(fmt::format("signal {}", number)); });
   loop.run();
   log::info("distributed.scheduler", "End scheduler");
   if (!a.pid_file.empty()) std::remove(a.pid_file.c_str());
@@ -80,14 +75,12 @@ void add_scheduler_command(CLI::App& app, std::function<int()>& run) {
   command->add_option("--host", arguments->host, "Host or address to listen on");
   command->add_option("--port", arguments->port, "Port to listen on (8786; 0: any free one)")
       ->check(CLI::Range(0, 65535));
-  command->add_option("--protocol", arguments->protocol, "tcp");
   command->add_option("--scheduler-file", arguments->scheduler_file,
                       "File to write the address to, for workers and clients");
   command->add_option("--pid-file", arguments->pid_file, "File to write the process number to");
   command->add_option("--idle-timeout", arguments->idle_timeout,
                       "Close after this time without work: 1 hour");
-  command->add_option("--dashboard-address", arguments->dashboard_address)->group("");
-  command->add_flag("--dashboard,!--no-dashboard", arguments->dashboard)->group("");
+  cluster::add_network_options(*command, arguments->network);
   command->callback([arguments, &run] { run = [arguments] { return run_scheduler(*arguments); }; });
 }
 

@@ -1,5 +1,6 @@
 #include "rask/client/as_completed.h"
 
+#include <algorithm>
 #include <deque>
 #include <unordered_map>
 #include <unordered_set>
@@ -84,6 +85,18 @@ std::vector<FutureRef> CompletionQueue::next_batch(bool block) {
   for (FutureRef& future : state_->ready) batch.push_back(std::move(future));
   state_->ready.clear();
   return batch;
+}
+
+std::vector<FutureRef> CompletionQueue::wait_batch(Seconds timeout) {
+  if (state_->core != nullptr) {
+    Core& core = *state_->core;
+    std::unique_lock lock{core.mutex()};
+    const Core::Waiting waiting{core};
+    const Deadline deadline{std::min(timeout, state_->deadline.left())};
+    deadline.wait(core.done(), lock,
+                  [&] { return !state_->ready.empty() || state_->pending.empty(); });
+  }
+  return next_batch(false);
 }
 
 void CompletionQueue::clear() {

@@ -43,6 +43,7 @@ class CompletionQueue {
   std::size_t count() const;  // Awaited or not yet taken.
   FutureRef next();           // Empty: is_empty().   throws  TimeoutError
   std::vector<FutureRef> next_batch(bool block);
+  std::vector<FutureRef> wait_batch(Seconds timeout);
   void clear();
 
  private:
@@ -84,12 +85,10 @@ class AsCompleted {
     return std::move(*item);
   }
   // All that are done now; with `block`, waits for one at least. Empty when there are no more.
-  std::vector<Item> next_batch(bool block = true) {
-    std::vector<Item> items;
-    for (internal::FutureRef& ref : queue_->next_batch(block))
-      if (auto item = item_of(std::move(ref))) items.push_back(std::move(*item));
-    return items;
-  }
+  std::vector<Item> next_batch(bool block = true) { return items_of(queue_->next_batch(block)); }
+
+  // All that are done now, or else the first ones within `timeout` seconds. Empty: none was.
+  std::vector<Item> wait_batch(Seconds timeout) { return items_of(queue_->wait_batch(timeout)); }
 
   class Iterator {
    public:
@@ -148,6 +147,13 @@ class AsCompleted {
       if (!ref) return std::nullopt;
       if (auto item = item_of(std::move(ref))) return item;
     }
+  }
+
+  std::vector<Item> items_of(std::vector<internal::FutureRef> refs) {
+    std::vector<Item> items;
+    for (internal::FutureRef& ref : refs)
+      if (auto item = item_of(std::move(ref))) items.push_back(std::move(*item));
+    return items;
   }
 
   // nullopt: a failed task that is passed over.

@@ -382,6 +382,17 @@ TEST_F(ClientTest, as_completed_gives_batches_and_passes_over_failures) {
       TaskError);
 }
 
+TEST_F(ClientTest, as_completed_waits_a_while_for_a_batch) {
+  cluster.hold("held");
+  AsCompleted<int> completed;
+  EXPECT_TRUE(completed.wait_batch(10).empty()) << "nothing to wait for";
+  completed.add(client.submit<app::held>(1));
+  EXPECT_TRUE(completed.wait_batch(0.01).empty());
+  cluster.release_held();
+  EXPECT_EQ(completed.wait_batch(kForever).size(), 1U);
+  EXPECT_TRUE(completed.is_empty());
+}
+
 TEST_F(ClientTest, as_completed_gives_up_after_its_timeout) {
   cluster.hold("held");
   auto future = client.submit<app::held>(1);

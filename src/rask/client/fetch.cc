@@ -70,20 +70,17 @@ std::string take_reply(const wire::Message& message, FetchJob& job,
   return reader.ok() ? status : "malformed";
 }
 
-wire::Frames request_for(std::string_view op, const FetchJob& job,
-                         const std::vector<std::size_t>& items) {
+wire::Frames get_data_request(const FetchJob& job, const std::vector<std::size_t>& items) {
   wire::MessageWriter message;
   wire::Writer& root = message.root();
-  root.map(5);
+  root.map(4);
   root.text("op");
-  root.text(op);
+  root.text("get_data");
   root.text("keys");
   root.array(items.size());
   for (const std::size_t item : items) root.raw(job.items[item].key.msgpack());
   root.text("who");
   root.nil();
-  root.text("max_connections");
-  root.boolean(false);
   root.text("reply");
   root.boolean(true);
   return message.take();
@@ -138,7 +135,7 @@ void Core::ask_worker(const std::shared_ptr<FetchJob>& job, std::uint32_t worker
     const std::lock_guard lock{mutex_};
     address = workers_[worker];
   }
-  auto frames = request_for("get_data", *job, items);
+  auto frames = get_data_request(*job, items);
   rpc_->call(
       address, std::move(frames), 0,
       [this, job, worker, address, items = std::move(items)](Result<wire::Message> reply) mutable {

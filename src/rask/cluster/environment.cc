@@ -64,8 +64,7 @@ Result<scheduler_server::Options> scheduler_options(const Config& config) {
   RASK_TRY(const auto bandwidth, config.bytes("distributed.scheduler.bandwidth", 100'000'000));
   machine.bandwidth_bytes_per_s = static_cast<double>(bandwidth);
   RASK_TRY(machine.validate, config.boolean("distributed.scheduler.validate", false));
-  RASK_TRY(const auto log_length,
-           config.number("distributed.admin.low-level-log-length", 1000));
+  RASK_TRY(const auto log_length, config.number("distributed.admin.low-level-log-length", 1000));
   machine.transition_log_length = static_cast<std::size_t>(log_length);
   return options;
 }
@@ -85,7 +84,8 @@ Result<worker_server::Options> worker_options(const Config& config) {
 }
 
 log::Level log_level(const Config& config, std::string_view logger) {
-  for (const std::string& key : {fmt::format("logging.{}", logger), std::string{"logging.distributed"}}) {
+  for (const std::string& key :
+       {fmt::format("logging.{}", logger), std::string{"logging.distributed"}}) {
     const auto name = config.text(key);
     if (!name) continue;
     const auto level = log::parse_level(*name);

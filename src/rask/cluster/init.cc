@@ -1,10 +1,11 @@
+#include "rask/init.h"
+
 #include <cstdlib>
 #include <string_view>
 
 #include "rask/cluster/environment.h"
 #include "rask/cluster/init_internal.h"
 #include "rask/cluster/worker_command.h"
-#include "rask/init.h"
 
 namespace rask {
 namespace {

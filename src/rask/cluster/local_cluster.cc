@@ -106,9 +106,8 @@ LocalCluster::Impl::Impl(LocalClusterOptions given)
   auto loaded = Config::load(cluster::environment());
   if (!loaded.ok()) throw ClientError{loaded.error().message};
   config = std::move(loaded).value();
-  log::setup(options.silence_logs
-                 ? log::Level::warning
-                 : cluster::log_level(config, "distributed"));
+  log::setup(options.silence_logs ? log::Level::warning
+                                  : cluster::log_level(config, "distributed"));
   const auto limit = cluster::parse_memory_limit(options.memory_limit, shape.threads,
                                                  worker_server::machine_cores(),
                                                  worker_server::machine_memory_bytes());
@@ -145,10 +144,9 @@ void LocalCluster::Impl::start() {
 
 Result<Ok> LocalCluster::Impl::start_scheduler() {
   RASK_TRY(auto scheduler_options, cluster::scheduler_options(config));
-  scheduler_options.addresses = {
-      fmt::format("tcp://{}:{}", options.host, options.scheduler_port)};
-  scheduler = std::make_unique<scheduler_server::SchedulerServer>(*loop,
-                                                                  std::move(scheduler_options));
+  scheduler_options.addresses = {fmt::format("tcp://{}:{}", options.host, options.scheduler_port)};
+  scheduler =
+      std::make_unique<scheduler_server::SchedulerServer>(*loop, std::move(scheduler_options));
   RASK_TRY([[maybe_unused]] auto started, scheduler->start());
   address = scheduler->address();
   return Ok{};
@@ -203,8 +201,8 @@ Result<Ok> LocalCluster::Impl::start_thread_worker(int number) {
   worker_options.death_timeout = options.timeout;
   auto worker = std::make_unique<ThreadWorker>();
   auto* const raw = worker.get();
-  worker->server = std::make_unique<worker_server::WorkerServer>(raw->loop,
-                                                                 std::move(worker_options));
+  worker->server =
+      std::make_unique<worker_server::WorkerServer>(raw->loop, std::move(worker_options));
   worker->server->on_registered([this] { worker_ready(); });
   worker->server->on_closed([this, raw](const std::string& reason, bool failure) {
     if (failure) fail("a worker ended: " + reason);

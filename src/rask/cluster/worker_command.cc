@@ -48,7 +48,15 @@ void add_options(CLI::App& app, WorkerArguments& a) {
                "Start again after the lifetime");
   app.add_option("--local-directory", a.local_directory, "Folder for the worker's files");
   app.add_option("--pid-file", a.pid_file, "File to write the process number to");
-  app.add_option("--preload", a.preload, "Library with task functions: libapp.so");
+  app.add_option("--preload", a.preload, "Library with task functions: libapp.so")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->expected(1)
+      ->allow_extra_args(false);
+  app.add_option("--preload-nanny", a.preload_nanny, "Library to load into the nanny")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->expected(1)
+      ->allow_extra_args(false);
+  add_network_options(app, a.network);
   app.add_flag("--nanny,!--no-nanny", a.nanny, "Start the worker in a process that is watched");
   app.add_option("--nanny-address", a.nanny_address)->group("");
 }
@@ -56,6 +64,7 @@ void add_options(CLI::App& app, WorkerArguments& a) {
 // What the arguments come to, once configuration and machine are known.
 struct Resolved {
   std::string scheduler;
+  std::string host;  // To listen on.
   int nworkers = 1;
   int nthreads = 1;
   std::uint64_t memory_limit_bytes = 0;
@@ -141,8 +150,8 @@ Result<Resolved> resolve(const WorkerArguments& a, const Config& config) {
   }
   out.scheduler = a.scheduler;
   if (out.scheduler.empty() && !a.scheduler_file.empty()) {
-    RASK_TRY(out.scheduler, address_in_file(a.scheduler_file,
-                                            out.death_timeout > 0 ? out.death_timeout : 30));
+    RASK_TRY(out.scheduler,
+             address_in_file(a.scheduler_file, out.death_timeout > 0 ? out.death_timeout : 30));
   }
   if (out.scheduler.empty()) out.scheduler = config.text("scheduler-address").value_or("");
   if (out.scheduler.empty()) {
@@ -150,7 +159,11 @@ Result<Resolved> resolve(const WorkerArguments& a, const Config& config) {
                  "which scheduler? Give its address (tcp://host:8786) or --scheduler-file"};
   }
   out.scheduler = comm::normalize_address(out.scheduler);
-  RASK_TRY([[maybe_unused]] auto address, comm::parse_tcp_address(out.scheduler));
+  RASK_TRY(const auto address, comm::parse_tcp_address(out.scheduler));
+  RASK_TRY(out.host, listen_host(a.network, a.host));
+  // A scheduler on this machine is reached, and reaches us, by loopback.
+  const bool is_local = address.host == "127.0.0.1" || address.host == "localhost";
+  if (out.host.empty() && is_local) out.host = "127.0.0.1";
   return out;
 }
 
@@ -163,16 +176,8 @@ Result<Ok> start_in_range(const PortRange& ports, Start&& start) {
   }
 }
 
-std::string listen_host(const WorkerArguments& a, const std::string& scheduler) {
-  if (!a.host.empty()) return a.host;
-  // A scheduler on this machine is reached, and reaches us, by loopback.
-  const auto address = comm::parse_tcp_address(scheduler);
-  const bool local = address.ok() && (address.value().host == "127.0.0.1" ||
-                                      address.value().host == "localhost");
-  return local ? "127.0.0.1" : "";
-}
-
-// ---- One worker in this process -------------------------------------------------------------------
+// ---- One worker in this process
+// -------------------------------------------------------------------
 
 void write_pid_file(const std::string& path) {
   if (!path.empty()) std::ofstream{path} << ::getpid() << '\n';
@@ -200,9 +205,8 @@ int run_worker(const WorkerArguments& a, const Resolved& resolved, const Config&
   const auto started = start_in_range(resolved.worker_ports, [&](int port) {
     auto options = base.value();
     options.scheduler = resolved.scheduler;
-    options.listen = !a.listen_address.empty()
-                         ? a.listen_address
-                         : fmt::format("tcp://{}:{}", listen_host(a, resolved.scheduler), port);
+    options.listen = !a.listen_address.empty() ? a.listen_address
+                                               : fmt::format("tcp://{}:{}", resolved.host, port);
     options.contact_address = a.contact_address;
     options.name = a.name;
     options.nanny = a.nanny_address;
@@ -230,7 +234,8 @@ int run_worker(const WorkerArguments& a, const Resolved& resolved, const Config&
   std::_Exit(exit_code);  // A task that still runs does not keep a closed worker alive.
 }
 
-// ---- Nannies, each with a worker process ------------------------------------------------------------
+// ---- Nannies, each with a worker process
+// ------------------------------------------------------------
 
 std::vector<std::string> child_command(const std::vector<std::string>& program,
                                        const std::vector<std::string>& words,
@@ -238,10 +243,9 @@ std::vector<std::string> child_command(const std::vector<std::string>& program,
   std::vector<std::string> command = program;
   command.insert(command.end(), words.begin(), words.end());
   // Later options win; what was shared between processes is said exactly.
-  for (const std::string& more :
-       {std::string{"--no-nanny"}, std::string{"--nworkers=1"},
-        fmt::format("--nthreads={}", resolved.nthreads),
-        fmt::format("--memory-limit={}", resolved.memory_limit_bytes)}) {
+  for (const std::string& more : {std::string{"--no-nanny"}, std::string{"--nworkers=1"},
+                                  fmt::format("--nthreads={}", resolved.nthreads),
+                                  fmt::format("--memory-limit={}", resolved.memory_limit_bytes)}) {
     command.push_back(more);
   }
   if (!name.empty()) command.push_back("--name=" + name);
@@ -260,14 +264,14 @@ int run_nannies(const WorkerArguments& a, const std::vector<std::string>& words,
   std::size_t open = 0;
   int exit_code = 0;
   for (int i = 0; i < resolved.nworkers; ++i) {
-    const std::string name = a.name.empty()            ? ""
+    const std::string name = a.name.empty()           ? ""
                              : resolved.nworkers == 1 ? a.name
                                                       : fmt::format("{}-{}", a.name, i);
     const auto started = start_in_range(resolved.nanny_ports, [&](int port) {
       nanny::Options options;
       options.command = child_command(program, words, name, resolved);
       options.name = name.empty() ? fmt::format("{}", i) : name;
-      options.listen = fmt::format("tcp://{}:{}", listen_host(a, resolved.scheduler), port);
+      options.listen = fmt::format("tcp://{}:{}", resolved.host, port);
       options.comm = base.value().comm;
       options.memory_limit_bytes = resolved.memory_limit_bytes;
       options.memory_terminate_fraction = terminate.value();
@@ -294,11 +298,12 @@ int run_nannies(const WorkerArguments& a, const std::vector<std::string>& words,
 }  // namespace
 
 int worker_command(const std::vector<std::string>& words, const std::vector<std::string>& program) {
-  CLI::App app{"A worker: runs tasks, keeps their results and gives them to others.", "rask worker"};
+  CLI::App app{"A worker: runs tasks, keeps their results and gives them to others.",
+               "rask worker"};
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   WorkerArguments arguments;
   add_options(app, arguments);
-  app.get_option("--preload")->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.set_version_flag("--version", RASK_VERSION);
   std::vector<std::string> reversed{words.rbegin(), words.rend()};
   try {
     app.parse(reversed);
@@ -308,7 +313,11 @@ int worker_command(const std::vector<std::string>& words, const std::vector<std:
   const auto config = Config::load(environment());
   if (!config.ok()) return complain("worker", config.error());
   log::setup(log_level(config.value(), kLogger));
-  for (const auto& library : arguments.preload) {
+  auto libraries = arguments.preload;
+  if (arguments.nanny)
+    libraries.insert(libraries.end(), arguments.preload_nanny.begin(),
+                     arguments.preload_nanny.end());
+  for (const auto& library : libraries) {
     const auto loaded = preload(library);
     if (!loaded.ok()) return complain("worker", loaded.error());
   }

@@ -8,6 +8,7 @@
 
 #include "rask/base/config.h"
 #include "rask/base/result.h"
+#include "rask/cluster/network_options.h"
 #include "rask/protocol/messages.h"
 
 namespace rask::cluster {
@@ -16,6 +17,7 @@ struct WorkerArguments {
   std::string scheduler;
   std::string scheduler_file;
   std::string host;
+  NetworkOptions network;
   std::string worker_port = "0";  // "8000" or "8000:8100"
   std::string nanny_port = "0";
   std::string listen_address;
@@ -32,12 +34,13 @@ struct WorkerArguments {
   std::string local_directory;
   std::string pid_file;
   std::vector<std::string> preload;
+  std::vector<std::string> preload_nanny;
   std::string nanny_address;  // Set by a nanny for the process that it starts.
   bool nanny = true;
 };
 
-// "auto" (a fair share of the machine), "0" or "none" (no limit), a fraction below 1 of the machine,
-// or a size.   errors: invalid_argument
+// "auto" (a fair share of the machine), "0" or "none" (no limit), a fraction below 1 of the
+// machine, or a size.   errors: invalid_argument
 Result<std::uint64_t> parse_memory_limit(const std::string& text, int nthreads, int cores,
                                          std::uint64_t machine_bytes);
 // "GPU=2 MEM=10e9" or "GPU=2,MEM=10e9".   errors: invalid_argument
@@ -53,8 +56,8 @@ Result<PortRange> parse_ports(const std::string& text);
 Result<Ok> preload(const std::string& library);
 
 // Runs the command to its end: `words` are the arguments behind "worker", `program` is how to start
-// this command again in a child process (the worker under its nanny). Returns the exit code: 0 after an
-// orderly end, 1 after a failure, 2 for bad arguments.
+// this command again in a child process (the worker under its nanny). Returns the exit code: 0
+// after an orderly end, 1 after a failure, 2 for bad arguments.
 int worker_command(const std::vector<std::string>& words, const std::vector<std::string>& program);
 
 }  // namespace rask::cluster

@@ -155,7 +155,7 @@ class RpcPool {
   //   timed_out    no reply in `timeout` (0: for ever; connecting has its own limit)
   void call(const std::string& address, wire::Frames request, Seconds timeout, Reply reply);
   // As call, for handlers that expect one more message after their reply (get_data wants "OK"):
-  // sent right after the reply came.
+  // sent right after a reply whose status is "OK".
   void call(const std::string& address, wire::Frames request, Seconds timeout, Reply reply,
             wire::Frames then_send);
   // Closes idle connections to `address`; open requests go on.

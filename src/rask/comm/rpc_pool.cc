@@ -16,8 +16,18 @@ struct Call {
   wire::Frames request;
   Seconds timeout = 0;
   RpcPool::Reply reply;
-  wire::Frames then_send;
+  wire::Frames then_send;  // If the reply's status is "OK".
 };
+
+bool is_ok(const wire::Message& reply) {
+  wire::Reader reader{reply.root()};
+  if (reader.peek() != wire::Type::map) return false;
+  for (auto fields = reader.map(); fields > 0 && reader.ok(); --fields) {
+    if (reader.text_or_binary() == "status") return reader.text_or_binary() == "OK";
+    reader.skip();
+  }
+  return false;
+}
 
 }  // namespace
 
@@ -187,7 +197,7 @@ void RpcPool::Impl::on_message(Place place, wire::Message&& message) {
   if (loop == nullptr) return;
   if (!place->call.reply) return place->connection->abort();  // Nobody asked: out of step.
   stop_timer(*place);
-  if (!place->call.then_send.empty())
+  if (!place->call.then_send.empty() && is_ok(message))
     place->connection->send(std::exchange(place->call.then_send, {}));
   const auto call = std::exchange(place->call, {});
   idle.splice(idle.end(), busy, place);

@@ -38,8 +38,8 @@ struct Server {
                }).value();
   }
   // Oldest question first.
-  void answer(std::string_view text) {
-    asking.front()->send(text_message(text));
+  void answer(const Value& value) {
+    asking.front()->send(wire::encode(value));
     asking.erase(asking.begin());
   }
 
@@ -241,23 +241,49 @@ TEST(RpcPool, forget_closes_idle_connections) {
   rig.run();
 }
 
-// get_data: the server waits for "OK" behind its reply, on the same connection.
+// get_data: the server waits for "OK" behind its reply, on the same connection, unless it is busy.
 TEST(RpcPool, one_more_message_may_follow_the_reply) {
   Rig rig;
   Server server{rig};
   RpcPool pool{rig.loop, {}};
   server.on_request = [&] {
-    if (server.said.back() == "OK")
-      rig.loop.stop();
-    else
-      server.answer("data");
+    if (server.said.back() == "OK") return rig.loop.stop();
+    const bool busy = server.said.size() == 1;
+    server.answer(Value::object({{"data", nullptr}, {"status", busy ? "busy" : "OK"}}));
   };
-  pool.call(
-      server.listener->address(), request("get_data"), 0, [](Result<wire::Message>) {},
+  const auto ask = [&](RpcPool::Reply then) {
+    pool.call(server.listener->address(), request("get_data"), 0, std::move(then),
+              text_message("OK"));
+  };
+  ask([&](Result<wire::Message>) { ask([](Result<wire::Message>) {}); });
+  rig.run();
+  EXPECT_THAT(server.said, ElementsAre("get_data", "get_data", "OK"));
+  EXPECT_EQ(server.opened, 1);
+}
+
+TEST(RpcServer, knows_when_an_answer_was_acknowledged_or_cannot_be_any_more) {
+  Rig rig;
+  int open_answers = 0;
+  RpcServer server{"test"};
+  server.on("get_data", [&](const Request& asked) {
+    ++open_answers;
+    asked.reply(Value::object({{"status", "OK"}}));
+    server.when_acknowledged(asked.connection(), [&] {
+      if (--open_answers == 0) rig.loop.stop();
+    });
+  });
+  const auto listener = listen(rig.loop, "tcp://127.0.0.1:0", {}, [&](ConnectionPtr came) {
+                          server.serve(std::move(came));
+                        }).value();
+  auto pool = std::make_unique<RpcPool>(rig.loop, Options{});
+  pool->call(
+      listener->address(), request("get_data"), 0, [](Result<wire::Message>) {},
       text_message("OK"));
   rig.run();
-  EXPECT_THAT(server.said, ElementsAre("get_data", "OK"));
-  EXPECT_EQ(server.opened, 1);
+  pool->call(listener->address(), request("get_data"), 0,
+             [&](Result<wire::Message>) { rig.loop.post([&] { pool.reset(); }); });
+  rig.run();
+  EXPECT_EQ(open_answers, 0);
 }
 
 TEST(ReplyValue, errors_of_the_peer_are_errors_here) {

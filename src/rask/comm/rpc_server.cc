@@ -60,22 +60,36 @@ void RpcServer::on(std::string op, Handler handler) {
 
 void RpcServer::serve(ConnectionPtr connection) {
   auto* const raw = connection.get();
-  connections_.emplace(raw, connection);
+  connections_.emplace(raw, Asking{connection, {}});
   connection->start(
       [this, raw](wire::Message&& message) {
         const auto found = connections_.find(raw);
         if (found != connections_.end())
-          on_message(ConnectionPtr{found->second}, std::move(message));
+          on_message(ConnectionPtr{found->second.connection}, std::move(message));
       },
-      [this, raw](const Error&) { connections_.erase(raw); });
+      [this, raw](const Error&) {
+        auto ended = connections_.extract(raw);
+        if (!ended.empty()) acknowledge(ended.mapped());
+      });
+}
+
+void RpcServer::when_acknowledged(const ConnectionPtr& connection, std::function<void()> done) {
+  const auto found = connections_.find(connection.get());
+  if (found == connections_.end()) return done();
+  acknowledge(found->second);  // A peer that forgot to.
+  found->second.acknowledged = std::move(done);
+}
+
+void RpcServer::acknowledge(Asking& asking) const {
+  if (const auto done = std::exchange(asking.acknowledged, {})) done();
 }
 
 void RpcServer::hand_over(const ConnectionPtr& connection) { connections_.erase(connection.get()); }
 
 void RpcServer::close() {
-  for (auto& [raw, connection] : std::exchange(connections_, {})) {
-    connection->start(nullptr, nullptr);  // Its handlers refer to this server.
-    connection->close();
+  for (auto& [raw, asking] : std::exchange(connections_, {})) {
+    asking.connection->start(nullptr, nullptr);  // Its handlers refer to this server.
+    asking.connection->close();
   }
 }
 
@@ -88,7 +102,11 @@ void RpcServer::on_message(const ConnectionPtr& connection, wire::Message&& mess
     return;
   }
   const auto& fields = tree.value();
-  if (fields.get_if<std::string>() != nullptr) return;  // "OK" behind a get_data: nothing to do.
+  if (fields.get_if<std::string>() != nullptr) {  // "OK" behind a get_data.
+    const auto found = connections_.find(connection.get());
+    if (found != connections_.end()) acknowledge(found->second);
+    return;
+  }
   const auto op = fields["op"].as_text();
   if (op == "close-stream") {
     connection->close();

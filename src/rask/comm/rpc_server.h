@@ -49,6 +49,8 @@ class RpcServer {
   void serve(ConnectionPtr connection);
   // A handler calls this before it gives the connection new handlers by Connection::start.
   void hand_over(const ConnectionPtr& connection);
+  // Calls `done` once, when the peer has said "OK" behind a reply or its connection has ended.
+  void when_acknowledged(const ConnectionPtr& connection, std::function<void()> done);
   void close();
 
  private:
@@ -56,7 +58,12 @@ class RpcServer {
 
   std::string logger_;
   std::map<std::string, Handler, std::less<>> handlers_;
-  std::map<Connection*, ConnectionPtr> connections_;
+  struct Asking {
+    ConnectionPtr connection;
+    std::function<void()> acknowledged;
+  };
+  void acknowledge(Asking& asking) const;
+  std::map<Connection*, Asking> connections_;
 };
 
 // A Python exception with one text, serialised as stock peers do it: RuntimeError(message).

@@ -17,7 +17,7 @@ struct ThreadPool::State : std::enable_shared_from_this<State> {
   std::string name;
   std::size_t places = 0;  // Threads that may run jobs at a time.
   std::mutex mutex;
-  std::condition_variable work;      // Jobs came, or the pool ends.
+  std::condition_variable work;         // Jobs came, or the pool ends.
   std::condition_variable places_free;  // A thread went idle or ended.
   std::deque<Job> jobs;
   std::atomic<std::size_t> queued{0};
@@ -118,8 +118,10 @@ bool ThreadPool::secede() {
   const std::lock_guard lock{state_->mutex};
   membership.in_place = false;
   --state_->in_place;
-  if (state_->rejoining > 0) state_->places_free.notify_all();
-  else if (!state_->ending) state_->start_thread();
+  if (state_->rejoining > 0)
+    state_->places_free.notify_all();
+  else if (!state_->ending)
+    state_->start_thread();
   return true;
 }
 
@@ -128,9 +130,8 @@ void ThreadPool::rejoin() {
   std::unique_lock lock{state_->mutex};
   ++state_->rejoining;
   state_->work.notify_all();  // An idle thread gives up its place.
-  state_->places_free.wait(lock, [this] {
-    return state_->in_place < state_->places || state_->ending;
-  });
+  state_->places_free.wait(lock,
+                           [this] { return state_->in_place < state_->places || state_->ending; });
   --state_->rejoining;
   ++state_->in_place;
   membership.in_place = true;

@@ -83,9 +83,7 @@ std::string_view Key::msgpack() const {
 
 std::uint64_t Key::hash() const { return block_ == nullptr ? 0 : block_->hash; }
 
-bool Key::is_text() const {
-  return wire::Reader{msgpack()}.peek() == wire::Type::text;
-}
+bool Key::is_text() const { return wire::Reader{msgpack()}.peek() == wire::Type::text; }
 
 std::string_view Key::text() const {
   wire::Reader reader{msgpack()};
@@ -99,8 +97,10 @@ void append_str(wire::Reader& reader, std::string& out, bool nested) {
   switch (reader.peek()) {
     case wire::Type::text: {
       const auto text = reader.text();
-      if (nested) out.append("'").append(text).append("'");
-      else out.append(text);
+      if (nested)
+        out.append("'").append(text).append("'");
+      else
+        out.append(text);
       break;
     }
     case wire::Type::binary:

@@ -87,10 +87,13 @@ Result<std::unique_ptr<ChildProcess>> ChildProcess::start(
     char buffer[4096];
     for (;;) {
       const auto size = ::read(state->fd, buffer, sizeof buffer);
-      if (size > 0) callbacks.on_text(std::string{buffer, static_cast<std::size_t>(size)});
-      else if (size == 0 || errno != EINTR) break;
+      if (size > 0)
+        callbacks.on_text(std::string{buffer, static_cast<std::size_t>(size)});
+      else if (size == 0 || errno != EINTR)
+        break;
     }
-    // Seen to have ended before it is reaped: its number cannot be another's while we may signal it.
+    // Seen to have ended before it is reaped: its number cannot be another's while we may signal
+    // it.
     siginfo_t info{};
     while (::waitid(P_PID, static_cast<id_t>(state->pid), &info, WEXITED | WNOWAIT) != 0 &&
            errno == EINTR) {

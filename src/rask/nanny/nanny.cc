@@ -24,19 +24,18 @@ struct Nanny::Impl : std::enable_shared_from_this<Nanny::Impl> {
   std::unique_ptr<comm::Listener> listener;
   std::string address;
   std::unique_ptr<ChildProcess> child;
-  std::uint64_t life = 0;   // Counts processes: what a dead one still says is not heard.
-  bool ready = false;       // This process has registered.
+  std::uint64_t life = 0;  // Counts processes: what a dead one still says is not heard.
+  bool ready = false;      // This process has registered.
   bool ever_ready = false;
-  bool ending = false;      // The worker goes for good.
+  bool ending = false;  // The worker goes for good.
   bool closed = false;
   std::string reason;
-  Seconds pause = 0;        // Before the next start.
+  Seconds pause = 0;                      // Before the next start.
   std::vector<comm::Request> restarting;  // To be answered when the new process is ready.
   std::function<void()> ready_callback;
   std::function<void(const std::string&, bool)> closed_callback;
 
-  Impl(comm::EventLoop& event_loop, Options given)
-      : loop(event_loop), options(std::move(given)) {}
+  Impl(comm::EventLoop& event_loop, Options given) : loop(event_loop), options(std::move(given)) {}
 
   Result<Ok> start();
   Result<Ok> spawn();
@@ -52,8 +51,9 @@ struct Nanny::Impl : std::enable_shared_from_this<Nanny::Impl> {
 
 Result<Ok> Nanny::Impl::start() {
   add_handlers();
-  RASK_TRY(listener, comm::listen(loop, options.listen, options.comm,
-                                  [this](auto connection) { server.serve(std::move(connection)); }));
+  RASK_TRY(listener, comm::listen(loop, options.listen, options.comm, [this](auto connection) {
+             server.serve(std::move(connection));
+           }));
   address = listener->contact_address();
   log::info(kLogger, "        Start Nanny at: '{}'", address);
   RASK_TRY([[maybe_unused]] auto spawned, spawn());
@@ -175,11 +175,10 @@ void Nanny::Impl::watch_memory() {
     if (self->child != nullptr) {
       const auto bytes = resident_bytes(self->child->pid());
       if (static_cast<double>(bytes) > limit) {
-        log::warning(kLogger,
-                     "Worker {} (pid={}) exceeded {:.0f}% memory budget: {} of {}. Restarting...",
-                     self->options.name, self->child->pid(),
-                     self->options.memory_terminate_fraction * 100, format_bytes(bytes),
-                     format_bytes(self->options.memory_limit_bytes));
+        log::warning(
+            kLogger, "Worker {} (pid={}) exceeded {:.0f}% memory budget: {} of {}. Restarting...",
+            self->options.name, self->child->pid(), self->options.memory_terminate_fraction * 100,
+            format_bytes(bytes), format_bytes(self->options.memory_limit_bytes));
         self->child->signal(SIGKILL);
       }
     }

@@ -1,5 +1,6 @@
 #pragma once
-// Keeps one worker process alive. Source: distributed/nanny.py, worker_memory.py (NannyMemoryManager).
+// Keeps one worker process alive. Source: distributed/nanny.py, worker_memory.py
+// (NannyMemoryManager).
 #include <functional>
 #include <memory>
 #include <string>
@@ -15,7 +16,7 @@ struct Options {
   std::string name;  // For logs.
   std::string listen = "tcp://127.0.0.1:0";
   comm::Options comm;
-  std::uint64_t memory_limit_bytes = 0;  // 0: none
+  std::uint64_t memory_limit_bytes = 0;     // 0: none
   double memory_terminate_fraction = 0.95;  // distributed.worker.memory.terminate; 0: never
   bool auto_restart = true;
 };

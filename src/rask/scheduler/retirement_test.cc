@@ -42,7 +42,8 @@ TEST(Retirement, data_is_moved_before_the_worker_goes) {
   EXPECT_EQ(rig.state("x"), "memory");
 }
 
-// Found by the simulation: the copy that a retirement has made was dropped again, as y keeps the other.
+// Found by the simulation: the copy that a retirement has made was dropped again, as y keeps the
+// other.
 TEST(Retirement, the_copy_that_stays_is_not_dropped_for_one_in_use_on_the_worker_that_goes) {
   Two rig;
   rig.scatter("x", "alice");

@@ -76,8 +76,8 @@ TEST(Transitions, what_erred_by_itself_and_then_for_its_inputs_is_freed_where_it
   rig.err(alice, "z");
   const Key x{"x"};
   rig.scheduler.retry(std::span{&x, 1}, rig.now, rig.effects);
-  EXPECT_EQ(rig.take(), (Lines{"alice free-keys x,y", "client-1 task-retried x",
-                               "alice compute-task x"}));
+  EXPECT_EQ(rig.take(),
+            (Lines{"alice free-keys x,y", "client-1 task-retried x", "alice compute-task x"}));
 }
 
 TEST(Transitions, retry_runs_the_first_cause_again_and_then_the_rest) {

@@ -22,11 +22,11 @@ using wire::Value;
 struct Session {
   comm::ConnectionPtr connection;
   protocol::Batch batch;
-  bool dirty = false;         // Has something to flush at the end of the turn.
-  bool close_after = false;   // Flush, then close.
-  std::string name = {};      // Of a client; a worker's address.
-  Value info = {};            // What it registered with.
-  Value metrics = {};         // Of a worker: from the last heartbeat.
+  bool dirty = false;        // Has something to flush at the end of the turn.
+  bool close_after = false;  // Flush, then close.
+  std::string name = {};     // Of a client; a worker's address.
+  Value info = {};           // What it registered with.
+  Value metrics = {};        // Of a worker: from the last heartbeat.
 };
 
 struct Topic {

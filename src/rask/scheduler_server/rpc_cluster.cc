@@ -10,13 +10,17 @@ using scheduler::Effects;
 
 constexpr std::string_view kLogger = "distributed.scheduler";
 
-// ---- retire ---------------------------------------------------------------------------------------
+// ---- retire
+// ---------------------------------------------------------------------------------------
 
 void SchedulerServer::Impl::retire_workers(const Request& request) {
   std::vector<WorkerId> which;
-  if (!request["names"].is_nil()) which = workers_named(request["names"]);
-  else if (!request["workers"].is_nil()) which = workers_named(request["workers"]);
-  else which = machine.workers_to_close(static_cast<int>(request["n"].as_int(0)));
+  if (!request["names"].is_nil())
+    which = workers_named(request["names"]);
+  else if (!request["workers"].is_nil())
+    which = workers_named(request["workers"]);
+  else
+    which = machine.workers_to_close(static_cast<int>(request["n"].as_int(0)));
   if (which.empty()) return request.reply(Value::Map{});
 
   Value::Map identities;
@@ -54,7 +58,8 @@ void SchedulerServer::Impl::retire_workers(const Request& request) {
   arm_timer();
 }
 
-// ---- restart --------------------------------------------------------------------------------------
+// ---- restart
+// --------------------------------------------------------------------------------------
 
 // Workers with a nanny come back; the others are closed, as in Dask.
 void SchedulerServer::Impl::restart_workers(const Request& request, std::vector<WorkerId> which) {
@@ -72,9 +77,10 @@ void SchedulerServer::Impl::restart_workers(const Request& request, std::vector<
       log::warning(kLogger, "worker {} has no nanny and will not come back", view.info.address);
     } else {
       ++coming_back;
-      call(nanny, Value::object({{"op", "restart"}, {"timeout", timeout}, {"reply", true}}), timeout,
-           [nanny](const Result<Value>& reply) {
-             if (!reply.ok()) log::error(kLogger, "restart of {}: {}", nanny, reply.error().message);
+      call(nanny, Value::object({{"op", "restart"}, {"timeout", timeout}, {"reply", true}}),
+           timeout, [nanny](const Result<Value>& reply) {
+             if (!reply.ok())
+               log::error(kLogger, "restart of {}: {}", nanny, reply.error().message);
            });
     }
     with_machine([&](Seconds now, Effects& out) {
@@ -136,8 +142,7 @@ void SchedulerServer::Impl::add_cluster_handlers() {
     auto open = std::make_shared<std::size_t>(targets.size());
     if (targets.empty()) return r.reply(Value::Map{});
     for (const auto& address : targets) {
-      call(address,
-           Value::object({{"op", "call_stack"}, {"keys", r["keys"]}, {"reply", true}}), 5,
+      call(address, Value::object({{"op", "call_stack"}, {"keys", r["keys"]}, {"reply", true}}), 5,
            [r, answer, open, address](const Result<Value>& reply) {
              if (reply.ok() && !reply.value().as_map().empty()) {
                answer->emplace_back(address, reply.value());

@@ -43,10 +43,13 @@ struct Gathering : std::enable_shared_from_this<Gathering> {
       for (const auto& address : task ? task->who_has : std::vector<std::string>{}) {
         // The one asked for least so far: spreads the work over the holders.
         if (gone.contains(address)) continue;
-        if (holder.empty() || by_worker[address].size() < by_worker[holder].size()) holder = address;
+        if (holder.empty() || by_worker[address].size() < by_worker[holder].size())
+          holder = address;
       }
-      if (holder.empty()) failed.push_back(std::move(key));
-      else by_worker[holder].push_back(std::move(key));
+      if (holder.empty())
+        failed.push_back(std::move(key));
+      else
+        by_worker[holder].push_back(std::move(key));
     }
     std::erase_if(by_worker, [](const auto& entry) { return entry.second.empty(); });
     if (by_worker.empty()) return finish();
@@ -55,25 +58,21 @@ struct Gathering : std::enable_shared_from_this<Gathering> {
   }
 
   void ask(const std::string& address, std::vector<Key> keys) {
-    const auto message = wire::encode(Value::object({{"op", "get_data"},
-                                                     {"keys", list_of(keys)},
-                                                     {"who", nullptr},
-                                                     {"max_connections", false},
-                                                     {"reply", true}}));
+    const auto message = wire::encode(Value::object(
+        {{"op", "get_data"}, {"keys", list_of(keys)}, {"who", nullptr}, {"reply", true}}));
     impl.rpc.call(
         address, message, 0,
         [self = shared_from_this(), address, keys](Result<wire::Message> reply) {
-          self->take(address, keys, reply.ok() ? comm::reply_value(reply.value())
-                                               : Result<Value>{reply.error()});
+          self->take(address, keys,
+                     reply.ok() ? comm::reply_value(reply.value()) : Result<Value>{reply.error()});
         },
         wire::encode(Value{"OK"}));
   }
 
   void take(const std::string& address, const std::vector<Key>& keys, const Result<Value>& reply) {
     if (reply.ok() && reply.value()["status"].as_text() == "busy") {
-      impl.loop.call_later(kBusyPause, [self = shared_from_this(), address, keys] {
-        self->ask(address, keys);
-      });
+      impl.loop.call_later(
+          kBusyPause, [self = shared_from_this(), address, keys] { self->ask(address, keys); });
       return;
     }
     std::set<Key> left{keys.begin(), keys.end()};
@@ -94,9 +93,8 @@ struct Gathering : std::enable_shared_from_this<Gathering> {
   void forget_lost(const std::string& address, const std::vector<Key>& keys, bool answered) {
     const auto worker = impl.machine.find_worker(address);
     if (!answered || keys.empty() || !worker) return;
-    impl.with_machine([&](Seconds now, Effects& out) {
-      impl.machine.missing_data(keys, *worker, now, out);
-    });
+    impl.with_machine(
+        [&](Seconds now, Effects& out) { impl.machine.missing_data(keys, *worker, now, out); });
   }
 
   void finish() {
@@ -190,7 +188,8 @@ void SchedulerServer::Impl::try_scatter(const Request& request, Seconds deadline
   }
 }
 
-// ---- broadcast, proxy -----------------------------------------------------------------------------
+// ---- broadcast, proxy
+// -----------------------------------------------------------------------------
 
 void SchedulerServer::Impl::broadcast(const Request& request) {
   struct Broadcast {
@@ -240,8 +239,10 @@ void SchedulerServer::Impl::proxy(const Request& request) {
   rpc.call(address, wire::encode(message), 0, [request](Result<wire::Message> reply) {
     if (!reply.ok()) return request.reply_error(reply.error());
     const auto tree = reply.value().parse();
-    if (tree.ok()) request.reply(tree.value());
-    else request.reply_error(tree.error());
+    if (tree.ok())
+      request.reply(tree.value());
+    else
+      request.reply_error(tree.error());
   });
 }
 
@@ -267,8 +268,8 @@ void SchedulerServer::Impl::add_data_handlers() {
   });
   server.on("replicate", [this](const Request& r) {
     const auto targets = workers_named(r["workers"]);
-    const auto copies = r["n"].is_nil() ? static_cast<int>(targets.size())
-                                        : static_cast<int>(r["n"].as_int());
+    const auto copies =
+        r["n"].is_nil() ? static_cast<int>(targets.size()) : static_cast<int>(r["n"].as_int());
     with_machine([&](Seconds now, Effects& out) {
       machine.replicate(keys_of(r["keys"]), copies, targets, now, out);
     });
@@ -292,9 +293,8 @@ void SchedulerServer::Impl::add_data_handlers() {
       resources.emplace(name.as_text(), amount.as_real());
     }
     if (const auto worker = machine.find_worker(r["worker"].as_text())) {
-      with_machine([&](Seconds now, Effects& out) {
-        machine.add_resources(*worker, resources, now, out);
-      });
+      with_machine(
+          [&](Seconds now, Effects& out) { machine.add_resources(*worker, resources, now, out); });
     }
     r.reply("OK");
   });

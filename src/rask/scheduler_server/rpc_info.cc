@@ -44,20 +44,19 @@ Value SchedulerServer::Impl::worker_identity(WorkerId worker) const {
   const Value& metrics = found == workers.end() ? none : found->second.metrics;
   const Value& services = found == workers.end() ? none : found->second.info["services"];
   const auto address = comm::parse_tcp_address(view.info.address);
-  return Value::object(
-      {{"type", "Worker"},
-       {"id", view.info.name},
-       {"host", address.ok() ? Value{address.value().host} : Value{}},
-       {"resources", resources_value(view.info.resources)},
-       {"local_directory", view.info.local_directory},
-       {"name", view.info.name},
-       {"nthreads", view.info.nthreads},
-       {"memory_limit", view.info.memory_limit_bytes},
-       {"last_seen", view.last_seen},
-       {"services", services},
-       {"metrics", metrics},
-       {"status", protocol::to_string(view.status)},
-       {"nanny", view.info.nanny.empty() ? Value{} : Value{view.info.nanny}}});
+  return Value::object({{"type", "Worker"},
+                        {"id", view.info.name},
+                        {"host", address.ok() ? Value{address.value().host} : Value{}},
+                        {"resources", resources_value(view.info.resources)},
+                        {"local_directory", view.info.local_directory},
+                        {"name", view.info.name},
+                        {"nthreads", view.info.nthreads},
+                        {"memory_limit", view.info.memory_limit_bytes},
+                        {"last_seen", view.last_seen},
+                        {"services", services},
+                        {"metrics", metrics},
+                        {"status", protocol::to_string(view.status)},
+                        {"nanny", view.info.nanny.empty() ? Value{} : Value{view.info.nanny}}});
 }
 
 Value SchedulerServer::Impl::identity() const {
@@ -121,14 +120,12 @@ void SchedulerServer::Impl::add_info_handlers() {
                      [](WorkerId, const auto& view) { return Value{view.info.nthreads}; });
   });
   info("has_what", [this](const Request& r) {
-    return by_worker(machine, workers_named(r["workers"]), [this](WorkerId id, const auto&) {
-      return list_of(machine.has_what(id));
-    });
+    return by_worker(machine, workers_named(r["workers"]),
+                     [this](WorkerId id, const auto&) { return list_of(machine.has_what(id)); });
   });
   info("processing", [this](const Request& r) {
-    return by_worker(machine, workers_named(r["workers"]), [this](WorkerId id, const auto&) {
-      return list_of(machine.processing(id));
-    });
+    return by_worker(machine, workers_named(r["workers"]),
+                     [this](WorkerId id, const auto&) { return list_of(machine.processing(id)); });
   });
   info("who_has", [this](const Request& r) {
     Value::Map map;
@@ -144,8 +141,10 @@ void SchedulerServer::Impl::add_info_handlers() {
     for (const Key& key : r["keys"].is_nil() ? machine.keys() : keys_of(r["keys"])) {
       const auto task = machine.task(key);
       if (!task || task->nbytes < 0) continue;
-      if (r["summary"].as_bool()) by_prefix[task->prefix] += task->nbytes;
-      else map.emplace_back(value_of(key), task->nbytes);
+      if (r["summary"].as_bool())
+        by_prefix[task->prefix] += task->nbytes;
+      else
+        map.emplace_back(value_of(key), task->nbytes);
     }
     for (const auto& [prefix, bytes] : by_prefix) map.emplace_back(prefix, bytes);
     return Value{std::move(map)};
@@ -191,8 +190,8 @@ void SchedulerServer::Impl::add_info_handlers() {
     return since ? Value{*since} : Value{};
   });
   info("versions", [](const Request&) {
-    return Value::object({{"host", Value::Map{}},
-                          {"packages", Value::object({{"rask", RASK_VERSION}})}});
+    return Value::object(
+        {{"host", Value::Map{}}, {"packages", Value::object({{"rask", RASK_VERSION}})}});
   });
 }
 

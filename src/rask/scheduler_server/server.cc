@@ -52,7 +52,7 @@ SchedulerServer::Impl::Impl(comm::EventLoop& event_loop, Options given)
       server("distributed.scheduler"),
       rpc(event_loop, options.comm),
       server_id(fmt::format("Scheduler-{:x}-{}", static_cast<std::uint64_t>(event_loop.now() * 1e6),
-                     ::getpid())),
+                            ::getpid())),
       started(event_loop.now()) {
   add_stream_handlers();
   add_info_handlers();

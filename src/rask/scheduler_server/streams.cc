@@ -10,7 +10,8 @@ using protocol::FromWorker;
 using scheduler::Effects;
 
 constexpr std::string_view kLogger = "distributed.scheduler";
-// A peer that reads this much slower than it is told things is not listened to until it has caught up.
+// A peer that reads this much slower than it is told things is not listened to until it has caught
+// up.
 constexpr std::size_t kUnsentBytesMax = std::size_t{64} << 20;
 
 void SchedulerServer::Impl::add_stream_handlers() {
@@ -40,8 +41,8 @@ void SchedulerServer::Impl::register_client(const Request& request) {
     return;
   }
   log::info(kLogger, "Receive client connection: {}", name);
-  const auto client = with_machine(
-      [&](Seconds now, Effects& out) { return machine.add_client(name, now, out); });
+  const auto client =
+      with_machine([&](Seconds now, Effects& out) { return machine.add_client(name, now, out); });
   const auto connection = request.connection();
   const bool dense = connection->peer().dense;
   auto& session = clients[static_cast<std::uint32_t>(client)];
@@ -64,7 +65,7 @@ scheduler::WorkerInfo worker_info(const Request& request) {
   scheduler::WorkerInfo info;
   info.address = comm::normalize_address(std::string{request["address"].as_text()});
   const Value& name = request["name"];
-  info.name = name.is_nil() ? info.address
+  info.name = name.is_nil()                 ? info.address
               : name.get_if<std::int64_t>() ? std::to_string(name.as_int())
                                             : std::string{name.as_text()};
   info.server_id = request["server_id"].as_text();
@@ -109,9 +110,8 @@ void SchedulerServer::Impl::register_worker(const Request& request) {
       .info = request.fields(),
       .metrics = request["metrics"]};
   server.hand_over(connection);
-  connection->start(
-      [this, worker](wire::Message&& m) { on_worker_message(worker, m); },
-      [this, worker](const Error& error) { worker_gone(worker, error.message); });
+  connection->start([this, worker](wire::Message&& m) { on_worker_message(worker, m); },
+                    [this, worker](const Error& error) { worker_gone(worker, error.message); });
   connection->send(wire::encode(
       Value::object({{"status", "OK"},
                      {"time", loop.now()},
@@ -197,7 +197,9 @@ void SchedulerServer::Impl::handle_client(ClientId client, FromClient&& message,
     return unsubscribe(topic->topic, client);
   }
   if (const auto* event = std::get_if<protocol::LogEvent>(&message)) {
-    for (const auto& topic : event->topics) log_event(topic, protocol::tree(event->msg).ok() ? protocol::tree(event->msg).value() : Value{});
+    for (const auto& topic : event->topics)
+      log_event(topic,
+                protocol::tree(event->msg).ok() ? protocol::tree(event->msg).value() : Value{});
     return;
   }
   if (const auto* other = std::get_if<protocol::OtherMessage>(&message)) {
@@ -245,7 +247,9 @@ void SchedulerServer::Impl::handle_worker(WorkerId worker, FromWorker&& message,
   const auto* session = session_of(worker);
   const std::string name = session ? session->name : "?";
   if (const auto* event = std::get_if<protocol::LogEvent>(&message)) {
-    for (const auto& topic : event->topics) log_event(topic, protocol::tree(event->msg).ok() ? protocol::tree(event->msg).value() : Value{});
+    for (const auto& topic : event->topics)
+      log_event(topic,
+                protocol::tree(event->msg).ok() ? protocol::tree(event->msg).value() : Value{});
   } else if (const auto* other = std::get_if<protocol::OtherMessage>(&message)) {
     log::error(kLogger, "worker {} sent an operation that this scheduler does not know: {}", name,
                other->op);
@@ -319,10 +323,14 @@ void SchedulerServer::Impl::apply(Effects& effects) {
     } else if (auto* retired = std::get_if<scheduler::RetirementDone>(&effect)) {
       if (auto found = retirements.extract(retired->retirement)) found.mapped()(retired->retired);
     } else if (auto* line = std::get_if<scheduler::LogLine>(&effect)) {
-      if (line->level >= 40) log::error(kLogger, "{}", line->text);
-      else if (line->level >= 30) log::warning(kLogger, "{}", line->text);
-      else if (line->level >= 20) log::info(kLogger, "{}", line->text);
-      else log::debug(kLogger, "{}", line->text);
+      if (line->level >= 40)
+        log::error(kLogger, "{}", line->text);
+      else if (line->level >= 30)
+        log::warning(kLogger, "{}", line->text);
+      else if (line->level >= 20)
+        log::info(kLogger, "{}", line->text);
+      else
+        log::debug(kLogger, "{}", line->text);
     } else if (auto* end = std::get_if<scheduler::ShutDown>(&effect)) {
       close(end->reason);
     }
@@ -354,10 +362,13 @@ void SchedulerServer::Impl::flush() {
   flush_all(dirty_clients, clients);
 }
 
-// Backpressure: what a slow reader asks for is what fills its buffer, so it is not heard for a while.
+// Backpressure: what a slow reader asks for is what fills its buffer, so it is not heard for a
+// while.
 void SchedulerServer::Impl::relieve(Session& session) {
-  if (session.connection->unsent_bytes() > kUnsentBytesMax) session.connection->pause();
-  else session.connection->resume();
+  if (session.connection->unsent_bytes() > kUnsentBytesMax)
+    session.connection->pause();
+  else
+    session.connection->resume();
 }
 
 }  // namespace rask::scheduler_server

@@ -75,7 +75,8 @@ Value::Array path_of(const Value& keys) {
 
 }  // namespace
 
-// ---- published datasets ---------------------------------------------------------------------------
+// ---- published datasets
+// ---------------------------------------------------------------------------
 
 // A client publishes on one connection what it submitted on another: `then` runs when the scheduler
 // has read everything that the client's stream carried before.
@@ -130,9 +131,8 @@ void SchedulerServer::Impl::publish(const Request& request) {
 }
 
 void SchedulerServer::Impl::add_dataset_handlers() {
-  server.on("publish_put", [this](const Request& r) {
-    after_flush(r["uid"], [this, r] { publish(r); });
-  });
+  server.on("publish_put",
+            [this](const Request& r) { after_flush(r["uid"], [this, r] { publish(r); }); });
   server.on("publish_delete", [this](const Request& r) {
     after_flush(r["uid"], [this, r] {
       for (const Value& name : r["names"].as_array()) drop_dataset(name);

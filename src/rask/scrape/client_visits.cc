@@ -1,8 +1,7 @@
 #include "rask/scrape/client_visits.h"
 
 #include <chrono>
-#include <condition_variable>
-#include <mutex>
+#include <thread>
 #include <utility>
 
 namespace rask::scrape {
@@ -25,45 +24,8 @@ std::string failure_of(const std::exception& error) {
 
 }  // namespace
 
-class ClientVisits::Inbox {
- public:
-  struct Names {
-    std::vector<std::string> robots;
-    std::vector<std::string> visits;
-    bool empty() const { return robots.empty() && visits.empty(); }
-  };
-
-  void put(std::vector<std::string> Names::* list, std::string name) {
-    {
-      const std::lock_guard lock{mutex_};
-      (names_.*list).push_back(std::move(name));
-    }
-    arrived_.notify_one();
-  }
-
-  Names take(Seconds timeout) {
-    std::unique_lock lock{mutex_};
-    arrived_.wait_for(lock, std::chrono::duration<double>(timeout),
-                      [this] { return !names_.empty(); });
-    return std::exchange(names_, {});
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable arrived_;
-  Names names_;
-};
-
 ClientVisits::ClientVisits(Client& client, const CrawlOptions& options)
-    : client_(client), options_(options), inbox_(std::make_shared<Inbox>()) {}
-
-ClientVisits::~ClientVisits() {
-  try {
-    for (const auto& [origin, future] : robots_) future.cancel();
-    for (const auto& [url, future] : visits_) future.cancel();
-  } catch (const ClientError&) {  // The client is closed: so are its futures.
-  }
-}
+    : client_(client), options_(options) {}
 
 FetchRequest ClientVisits::request_for(const std::string& url) const {
   return {.url = url,
@@ -82,10 +44,8 @@ Result<Ok> ClientVisits::read_robots(const std::string& origin) {
   try {
     // Not pure: another crawl may find another page under the same URL.
     const auto page = client_.submit<download>({.pure = false}, request);
-    robots_.emplace(origin, page);
-    page.add_done_callback([inbox = inbox_, origin](const Future<Page>&) {
-      inbox->put(&Inbox::Names::robots, origin);
-    });
+    names_.emplace(page.key(), origin);
+    robots_.add(page);
   } catch (const ClientError& error) {
     return lost(error);
   }
@@ -96,60 +56,66 @@ Result<Ok> ClientVisits::visit(const std::string& url) {
   try {
     const auto page = client_.submit<download>({.pure = false}, request_for(url));
     const auto row = client_.submit<scrape>({.pure = false}, page, options_.selector);
-    visits_.emplace(url, row);
-    row.add_done_callback(
-        [inbox = inbox_, url](const Future<Visit>&) { inbox->put(&Inbox::Names::visits, url); });
+    names_.emplace(row.key(), url);
+    visits_.add(row);
   } catch (const ClientError& error) {
     return lost(error);
   }
   return Ok{};
 }
 
+// Waits for visits, if there are any: robots.txt files are few, and looked at after each wait.
 Result<std::vector<Answer>> ClientVisits::wait(Seconds timeout) {
   std::vector<Answer> answers;
-  const Inbox::Names names = inbox_->take(timeout);
   try {
-    for (const std::string& origin : names.robots)
-      answers.push_back(robots_answer(origin, robots_.extract(origin).mapped()));
-    take_visits(names.visits, answers);
+    if (!visits_.is_empty())
+      take_visits(visits_.wait_batch(timeout), answers);
+    else if (robots_.is_empty())
+      std::this_thread::sleep_for(std::chrono::duration<double>(timeout));
+    take_robots(robots_.wait_batch(visits_.is_empty() && answers.empty() ? timeout : 0), answers);
   } catch (const ClientError& error) {
     return lost(error);
   }
   return answers;
 }
 
+std::string ClientVisits::take_name(const Key& key) {
+  return std::move(names_.extract(key).mapped());
+}
+
+void ClientVisits::take_robots(const std::vector<Future<Page>>& done,
+                               std::vector<Answer>& answers) {
+  for (const Future<Page>& future : done) {
+    RobotsAnswer answer{take_name(future.key()), {}};
+    try {
+      answer.page = future.result();
+    } catch (const ClientError& error) {
+      answer.page.error = failure_of(error);
+      if (answer.page.error.empty()) throw;
+    }
+    answers.emplace_back(std::move(answer));
+  }
+}
+
 // All at once, which is one round trip; one by one when a failure is among them.
-void ClientVisits::take_visits(const std::vector<std::string>& urls, std::vector<Answer>& answers) {
-  std::vector<Future<Visit>> futures;
-  for (const std::string& url : urls) futures.push_back(visits_.extract(url).mapped());
+void ClientVisits::take_visits(const std::vector<Future<Visit>>& done,
+                               std::vector<Answer>& answers) {
+  std::vector<Visit> visits;
   try {
-    for (Visit& visit : client_.gather(futures)) answers.push_back(std::move(visit));
-    return;
+    visits = client_.gather(done);
   } catch (const TaskError&) {
   } catch (const CancelledError&) {
   }
-  for (std::size_t i = 0; i < urls.size(); ++i)
-    answers.push_back(visit_answer(urls[i], futures[i]));
-}
-
-Answer ClientVisits::robots_answer(const std::string& origin, const Future<Page>& future) const {
-  try {
-    return RobotsAnswer{origin, future.result()};
-  } catch (const ClientError& error) {
-    RobotsAnswer answer{origin, {}};
-    answer.page.error = failure_of(error);
-    if (answer.page.error.empty()) throw;
-    return answer;
-  }
-}
-
-Answer ClientVisits::visit_answer(const std::string& url, const Future<Visit>& future) const {
-  try {
-    return future.result();
-  } catch (const ClientError& error) {
-    Visit visit{.url = url, .error = failure_of(error)};
-    if (visit.error.empty()) throw;
-    return visit;
+  const bool all_well = visits.size() == done.size();
+  for (std::size_t i = 0; i < done.size(); ++i) {
+    std::string url = take_name(done[i].key());
+    try {
+      answers.emplace_back(all_well ? std::move(visits[i]) : done[i].result());
+    } catch (const ClientError& error) {
+      Visit visit{.url = std::move(url), .error = failure_of(error)};
+      if (visit.error.empty()) throw;
+      answers.emplace_back(std::move(visit));
+    }
   }
 }
 

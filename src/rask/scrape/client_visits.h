@@ -1,10 +1,10 @@
 #pragma once
 // Visits as futures of a Client: every page is a download task and a scrape task on some worker.
-#include <map>
-#include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
+#include "rask/client/as_completed.h"
 #include "rask/client/client.h"
 #include "rask/scrape/crawl.h"
 #include "rask/scrape/tasks.h"
@@ -13,29 +13,24 @@ namespace rask::scrape {
 
 class ClientVisits : public VisitService {
  public:
-  // Borrows the client.
+  // Borrows the client. What is in flight at the end is released, and so cancelled.
   ClientVisits(Client& client, const CrawlOptions& options);
-  ~ClientVisits() override;  // Cancels what is in flight.
-  ClientVisits(const ClientVisits&) = delete;
-  ClientVisits& operator=(const ClientVisits&) = delete;
 
   Result<Ok> read_robots(const std::string& origin) override;
   Result<Ok> visit(const std::string& url) override;
   Result<std::vector<Answer>> wait(Seconds timeout) override;
 
  private:
-  class Inbox;  // Names of what is done, from the client's thread.
-
   FetchRequest request_for(const std::string& url) const;
-  void take_visits(const std::vector<std::string>& urls, std::vector<Answer>& answers);
-  Answer robots_answer(const std::string& origin, const Future<Page>& future) const;
-  Answer visit_answer(const std::string& url, const Future<Visit>& future) const;
+  void take_robots(const std::vector<Future<Page>>& done, std::vector<Answer>& answers);
+  void take_visits(const std::vector<Future<Visit>>& done, std::vector<Answer>& answers);
+  std::string take_name(const Key& key);
 
   Client& client_;
   const CrawlOptions options_;
-  const std::shared_ptr<Inbox> inbox_;
-  std::map<std::string, Future<Page>> robots_;   // In flight, by origin.
-  std::map<std::string, Future<Visit>> visits_;  // In flight, by URL.
+  AsCompleted<Page> robots_;
+  AsCompleted<Visit> visits_;
+  std::unordered_map<Key, std::string> names_;  // The origin or URL of all that is in flight.
 };
 
 }  // namespace rask::scrape

@@ -194,8 +194,8 @@ TEST(Resumed, a_task_to_compute_is_not_given_up_because_an_old_dependent_ends) {
 // Found by the simulation: one transfer ends for a task and for what it needs.
 TEST(Resumed, a_task_to_compute_keeps_the_dependency_whose_transfer_ended_with_its_own) {
   for (const bool arrives : {false, true}) {
-    for (const auto& order : {WhoHas{{"a", {kBob}}, {"x", {kBob}}},
-                              WhoHas{{"x", {kBob}}, {"a", {kBob}}}}) {
+    for (const auto& order :
+         {WhoHas{{"a", {kBob}}, {"x", {kBob}}}, WhoHas{{"x", {kBob}}, {"a", {kBob}}}}) {
       Machine alice;
       alice.compute("y", {.who_has = order});
       alice.free({"y"});

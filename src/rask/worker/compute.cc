@@ -35,8 +35,7 @@ bool State::may_execute_ahead() {
   const auto* next = ready_.top([this](const auto& entry) { return is_ready_entry(entry); });
   if (next == nullptr) return false;
   const Seconds duration = at(next->task).duration;
-  return duration > 0 &&
-         executing_expected + duration <= options.execute_ahead * options.nthreads;
+  return duration > 0 && executing_expected + duration <= options.execute_ahead * options.nthreads;
 }
 
 void State::take_slot(const Task& task) {

@@ -56,9 +56,9 @@ struct Options {
   // distributed.worker.transfer.message-bytes-limit; -1: none
   std::int64_t transfer_message_bytes_limit = 50'000'000;
   std::int64_t transfer_incoming_bytes_throttle_threshold = 10'000'000;
-  // Tasks that are known to be short may be handed to a thread before it is free, as long as all that
-  // is handed over is expected to take no longer than this, for each thread: waking a thread costs
-  // more than a task of microseconds. 0: never, as in Dask.
+  // Tasks that are known to be short may be handed to a thread before it is free, as long as all
+  // that is handed over is expected to take no longer than this, for each thread: waking a thread
+  // costs more than a task of microseconds. 0: never, as in Dask.
   Seconds execute_ahead = 0;
   std::size_t transition_log_length = 100'000;
   bool validate = false;

@@ -2,9 +2,9 @@
 //
 //   machine -> Execute -> job -> pool thread: run_task -> mailbox -> loop: collect -> machine
 //
-// While jobs queue up at the pool the loop looks into the mailbox by itself every kPollInterval, and
-// task threads do not wake it: a wake-up costs more than a tiny task. As soon as nothing is queued,
-// each result wakes the loop at once.
+// While jobs queue up at the pool the loop looks into the mailbox by itself every kPollInterval,
+// and task threads do not wake it: a wake-up costs more than a tiny task. As soon as nothing is
+// queued, each result wakes the loop at once.
 #include "rask/base/log.h"
 #include "rask/graph/task_context.h"
 #include "rask/worker_server/impl_internal.h"
@@ -46,10 +46,11 @@ Lookup lookup_in(const std::vector<std::pair<Key, TaskValue>>& inputs) {
       return found == inputs.end() ? TaskValue{} : found->second;
     };
   }
-  return [table = std::unordered_map<Key, TaskValue>{inputs.begin(), inputs.end()}](const Key& key) {
-    const auto found = table.find(key);
-    return found == table.end() ? TaskValue{} : found->second;
-  };
+  return
+      [table = std::unordered_map<Key, TaskValue>{inputs.begin(), inputs.end()}](const Key& key) {
+        const auto found = table.find(key);
+        return found == table.end() ? TaskValue{} : found->second;
+      };
 }
 
 std::int64_t thread_number() {
@@ -113,7 +114,8 @@ std::string executor_of(const worker::Execute& execute) {
 
 }  // namespace
 
-// ---- Machine to threads -----------------------------------------------------------------------------
+// ---- Machine to threads
+// -----------------------------------------------------------------------------
 
 void WorkerServer::Impl::feed(worker::Event&& event) {
   Instructions instructions;
@@ -181,7 +183,8 @@ executor::ThreadPool& WorkerServer::Impl::pool(const std::string& name) {
   return *found;
 }
 
-// ---- Threads to machine -----------------------------------------------------------------------------
+// ---- Threads to machine
+// -----------------------------------------------------------------------------
 
 void WorkerServer::Impl::collect() {
   std::vector<Mailbox::Finished> finished;

@@ -35,9 +35,9 @@ struct Mailbox {
 
   std::mutex mutex;
   std::vector<Finished> finished;
-  bool posted = false;           // The loop has been told and has not come yet.
+  bool posted = false;               // The loop has been told and has not come yet.
   std::atomic<bool> polling{false};  // The loop comes by itself in a moment: no need to wake it.
-  std::function<void()> wake;    // Posts to the loop. Empty once the server has gone.
+  std::function<void()> wake;        // Posts to the loop. Empty once the server has gone.
 };
 
 struct WorkerServer::Impl {

@@ -25,9 +25,8 @@ Value value_of(const Key& key) {
 // A value of a tree as what the store holds: a payload as it came, plain data encoded again.
 TaskValue stored(const Value& value) {
   if (const auto* payload = value.get_if<wire::Payload>()) return TaskValue::from_payload(*payload);
-  return TaskValue::from_payload({.kind = wire::Payload::Kind::inlined,
-                                  .header = {},
-                                  .frames = {wire::encode(value)[0]}});
+  return TaskValue::from_payload(
+      {.kind = wire::Payload::Kind::inlined, .header = {}, .frames = {wire::encode(value)[0]}});
 }
 
 // Writes an uploaded file beside the worker's other files; a library is loaded at once.

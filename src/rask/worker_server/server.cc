@@ -89,26 +89,25 @@ void WorkerServer::Impl::register_with(const comm::ConnectionPtr& connection) {
   for (const auto& [name, amount] : options.machine.resources) resources.emplace_back(name, amount);
   const auto memory_limit =
       options.memory_limit_bytes > 0 ? Value{options.memory_limit_bytes} : Value{};
-  connection->send(wire::encode(
-      Value::object({{"op", "register-worker"},
-                     {"reply", false},
-                     {"address", address},
-                     {"status", "init"},
-                     {"nthreads", options.machine.nthreads},
-                     {"name", options.name},
-                     {"now", loop.now()},
-                     {"resources", std::move(resources)},
-                     {"memory_limit", memory_limit},
-                     {"local_directory", options.local_directory},
-                     {"services", Value::Map{}},
-                     {"nanny", options.nanny.empty() ? Value{} : Value{options.nanny}},
-                     {"pid", std::int64_t{::getpid()}},
-                     {"versions", Value::object({{"host", Value::Map{}},
-                                                 {"packages", Value::Map{}}})},
-                     {"metrics", metrics()},
-                     {"extra", Value::object({{"rask-native", true}})},
-                     {"stimulus_id", fmt::format("worker-connect-{}", loop.now())},
-                     {"server_id", id}})));
+  connection->send(wire::encode(Value::object(
+      {{"op", "register-worker"},
+       {"reply", false},
+       {"address", address},
+       {"status", "init"},
+       {"nthreads", options.machine.nthreads},
+       {"name", options.name},
+       {"now", loop.now()},
+       {"resources", std::move(resources)},
+       {"memory_limit", memory_limit},
+       {"local_directory", options.local_directory},
+       {"services", Value::Map{}},
+       {"nanny", options.nanny.empty() ? Value{} : Value{options.nanny}},
+       {"pid", std::int64_t{::getpid()}},
+       {"versions", Value::object({{"host", Value::Map{}}, {"packages", Value::Map{}}})},
+       {"metrics", metrics()},
+       {"extra", Value::object({{"rask-native", true}})},
+       {"stimulus_id", fmt::format("worker-connect-{}", loop.now())},
+       {"server_id", id}})));
   connection->start(
       [this, connection](wire::Message&& message) { on_registration_reply(connection, message); },
       [this](const Error& error) {
@@ -132,8 +131,8 @@ void WorkerServer::Impl::on_registration_reply(const comm::ConnectionPtr& connec
   }
   heartbeat_interval = reply.value()["heartbeat-interval"].as_real(0.5);
   scheduler = connection;
-  batch = protocol::Batch{connection->peer().dense ? protocol::Style::dense
-                                                   : protocol::Style::plain};
+  batch =
+      protocol::Batch{connection->peer().dense ? protocol::Style::dense : protocol::Style::plain};
   connection->start([this](wire::Message&& m) { on_scheduler_message(m); },
                     [this](const Error& error) {
                       scheduler.reset();
@@ -222,9 +221,8 @@ Value WorkerServer::Impl::metrics() {
                                       {"ready", count(machine->ready_count())},
                                       {"memory", count(machine->in_memory_count())},
                                       {"flight", count(machine->in_flight_count())}})},
-       {"bandwidth", Value::object({{"total", 100e6},
-                                    {"workers", Value::Map{}},
-                                    {"types", Value::Map{}}})},
+       {"bandwidth",
+        Value::object({{"total", 100e6}, {"workers", Value::Map{}}, {"types", Value::Map{}}})},
        {"digests_total_since_heartbeat", Value::Map{}},
        {"managed_bytes", machine->nbytes()},
        {"spilled_bytes", Value::object({{"memory", 0}, {"disk", 0}})},
@@ -260,8 +258,8 @@ void WorkerServer::Impl::heartbeat() {
                                        {"extensions", Value::Map{}}})),
            60, [this](Result<wire::Message> reply) {
              if (closing) return;
-             auto value = reply.ok() ? comm::reply_value(reply.value())
-                                     : Result<Value>{reply.error()};
+             auto value =
+                 reply.ok() ? comm::reply_value(reply.value()) : Result<Value>{reply.error()};
              if (!value.ok()) {
                log::warning(kLogger, "Failed to communicate with scheduler during heartbeat: {}",
                             value.error().message);
@@ -289,8 +287,8 @@ void WorkerServer::Impl::close(const std::string& reason, bool tell_nanny, bool 
     return;
   }
   rpc.call(options.nanny,
-           wire::encode(Value::object(
-               {{"op", "close_gracefully"}, {"reason", reason}, {"reply", true}})),
+           wire::encode(
+               Value::object({{"op", "close_gracefully"}, {"reason", reason}, {"reply", true}})),
            2, [this, reason, failure](const Result<wire::Message>&) { finish(reason, failure); });
 }
 
@@ -304,15 +302,14 @@ void WorkerServer::Impl::finish(const std::string& reason, bool failure) {
 void WorkerServer::Impl::close_gracefully(const std::string& reason, bool restart) {
   if (closing) return;
   log::info(kLogger, "Closing worker gracefully: {}. Reason: {}", address, reason);
-  rpc.call(options.scheduler,
-           wire::encode(Value::object({{"op", "retire_workers"},
-                                       {"workers", Value::Array{address}},
-                                       {"close_workers", false},
-                                       {"remove", false},
-                                       {"reply", true}})),
-           0, [this, reason, restart](const Result<wire::Message>&) {
-             close(reason, !restart, false);
-           });
+  rpc.call(
+      options.scheduler,
+      wire::encode(Value::object({{"op", "retire_workers"},
+                                  {"workers", Value::Array{address}},
+                                  {"close_workers", false},
+                                  {"remove", false},
+                                  {"reply", true}})),
+      0, [this, reason, restart](const Result<wire::Message>&) { close(reason, !restart, false); });
 }
 
 WorkerServer::WorkerServer(comm::EventLoop& loop, Options options)

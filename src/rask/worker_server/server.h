@@ -13,7 +13,7 @@ namespace rask::worker_server {
 struct Options {
   worker::Options machine;  // `address` is set here
   comm::Options comm;
-  std::string scheduler;        // "tcp://…"
+  std::string scheduler;  // "tcp://…"
   std::string listen = "tcp://127.0.0.1:0";
   std::string contact_address;  // Empty: the one listened on
   std::string name;             // Empty: the address
@@ -42,8 +42,8 @@ class WorkerServer {
   void on_registered(std::function<void()> callback);
   // Called once at the end; `failure` when it is no orderly one (turned away, scheduler not found).
   void on_closed(std::function<void(const std::string& reason, bool failure)> callback);
-  // Finishes nothing: tells the scheduler that it goes, then ends. `nanny`: the nanny is told not to
-  // start it again.
+  // Finishes nothing: tells the scheduler that it goes, then ends. `nanny`: the nanny is told not
+  // to start it again.
   void close(const std::string& reason, bool tell_nanny = true);
   // Asks the scheduler to retire this worker (its data is moved away first), then ends.
   void close_gracefully(const std::string& reason, bool restart);

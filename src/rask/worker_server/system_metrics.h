@@ -8,7 +8,7 @@ namespace rask::worker_server {
 
 struct SystemSample {
   Seconds time = 0;
-  Seconds cpu_seconds = 0;  // of this process, user and system
+  Seconds cpu_seconds = 0;         // of this process, user and system
   std::uint64_t memory_bytes = 0;  // resident
   int num_fds = 0;
   std::uint64_t net_read_bytes = 0;  // of the machine, all interfaces

@@ -8,17 +8,10 @@ constexpr std::string_view kLogger = "distributed.worker";
 
 namespace {
 
-void write_fields(wire::Writer& writer, std::initializer_list<std::pair<const char*, bool>> flags) {
-  for (const auto& [name, value] : flags) {
-    writer.text(name);
-    writer.boolean(value);
-  }
-}
-
 wire::Frames get_data_request(const std::vector<Key>& keys, std::string_view who) {
   wire::MessageWriter message;
   auto& root = message.root();
-  root.map(5);
+  root.map(4);
   root.text("op");
   root.text("get_data");
   root.text("keys");
@@ -26,7 +19,8 @@ wire::Frames get_data_request(const std::vector<Key>& keys, std::string_view who
   for (const Key& key : keys) root.raw(key.msgpack());
   root.text("who");
   root.text(who);
-  write_fields(root, {{"max_connections", true}, {"reply", true}});
+  root.text("reply");
+  root.boolean(true);
   return message.take();
 }
 
@@ -60,7 +54,8 @@ Result<DataReply> read_data_reply(const wire::Message& message) {
 
 }  // namespace
 
-// ---- Asking ---------------------------------------------------------------------------------------
+// ---- Asking
+// ---------------------------------------------------------------------------------------
 
 void WorkerServer::Impl::gather_dep(worker::GatherDep&& order) {
   const auto start = loop.now();
@@ -102,17 +97,29 @@ void WorkerServer::Impl::find_missing() {
   feed(worker::FindMissing{});
 }
 
-// ---- Giving ---------------------------------------------------------------------------------------
+namespace {
+
+bool is_same_host(const std::string& peer, const std::string& own) {
+  if (peer.find('#') != std::string::npos) return true;  // Not by TCP: see comm::listen.
+  const auto its = comm::parse_tcp_address(peer);
+  const auto ours = comm::parse_tcp_address(own);
+  return its.ok() && ours.ok() && its.value().host == ours.value().host;
+}
+
+}  // namespace
+
+// ---- Giving
+// ---------------------------------------------------------------------------------------
 
 void WorkerServer::Impl::get_data(const Request& request) {
   const auto& peer = request.connection()->peer();
-  // Clients gather with max_connections=False: they wait for nothing.
-  const bool limited = request["max_connections"].as_bool(true);
-  const int limit = machine->paused() ? 1 : options.transfer_outgoing_count_limit;
-  if (limited && outgoing_count >= limit) {
+  int limit = machine->paused() ? 1 : options.transfer_outgoing_count_limit;
+  if (is_same_host(peer.remote_address, address)) limit *= 2;
+  if (outgoing_count >= limit) {
     request.reply(Value::object({{"status", "busy"}}));
     return;
   }
+  ++outgoing_count;
   ++outgoing_count_total;
   wire::MessageWriter message;
   auto& root = message.root();
@@ -131,6 +138,7 @@ void WorkerServer::Impl::get_data(const Request& request) {
     message.payload(value->to_payload(!peer.dense));
   }
   request.connection()->send(message.take());
+  server.when_acknowledged(request.connection(), [this] { --outgoing_count; });
 }
 
 }  // namespace rask::worker_server
