@@ -266,7 +266,8 @@ def requests() -> dict[str, object]:
             "op": "register-client", "client": "Client-1", "reply": False,
             "versions": {"host": {"python": "3.11"}, "packages": {"dask": None}}},
         "register-worker": {
-            "op": "register-worker", "reply": False, "address": ALICE, "status": Status.running.name,
+            "op": "register-worker", "reply": False, "address": ALICE,
+            "status": Status.running.name,
             "keys": (), "nbytes": {}, "nthreads": 2, "name": 0, "now": 1731234567.5,
             "resources": {}, "memory_limit": 1 << 34, "services": {}, "nanny": None,
             "metrics": {"cpu": 3.5, "memory": 0, "time": 1.0}, "types": {}, "pid": 1, "extra": {},
@@ -277,7 +278,8 @@ def requests() -> dict[str, object]:
         "gather": {"op": "gather", "keys": ["x", ("y", 1)], "reply": True},
         "get_data": {"op": "get_data", "keys": {"x"}, "who": BOB, "reply": True},
         "who_has": {"x": [ALICE, BOB], ("y", 1): []},
-        "enums and sets": {"status": Status.running, "set": {5}, "none": set(), "nested": {("a", 1)}},
+        "enums and sets": {
+            "status": Status.running, "set": {5}, "none": set(), "nested": {("a", 1)}},
         "numbers": [0, 127, 128, 255, 256, 65535, 65536, 2**32 - 1, 2**32, 2**63 - 1, 2**63,
                     2**64 - 1, -1, -32, -33, -128, -129, -32768, -32769, -(2**31), -(2**31) - 1,
                     -(2**63), 0.0, -0.5, 1e300, math.inf, -math.inf, True, False, None],
@@ -310,10 +312,12 @@ def data_replies() -> dict[str, tuple[object, dict]]:
         "get_data: tuple keys": (reply({("x", 0): 1, ("x", 1): b"b"}), {}),
         "get_data: a list of arrays": (reply({"x": [numpy.arange(3), numpy.ones(200)]}), shards),
         **{
-            f"get_data: {name}": (reply({"x": text, "y": "short", "z": numpy.zeros(2000)}), packed(name))
+            f"get_data: {name}": (
+                reply({"x": text, "y": "short", "z": numpy.zeros(2000)}), packed(name))
             for name in ("lz4", "zstd", "zlib")
         },
-        "get_data: lz4 shards": (reply({"x": text * 2}), {"frame_split_size": 15000, **packed("lz4")}),
+        "get_data: lz4 shards": (
+            reply({"x": text * 2}), {"frame_split_size": 15000, **packed("lz4")}),
         "get_data: lz4 pickled": (
             [{"run_spec": ToPickle(numpy.zeros(2000))}],
             packed("lz4"),

@@ -1,3 +1,5 @@
+#include "rask/scheduler/queue.h"
+
 #include <limits>
 
 #include "rask/scheduler/test_rig.h"

@@ -83,7 +83,10 @@ struct SchedulerServer::Impl {
   Session* session_of(WorkerId worker);
 
   // ---- RPC (rpc_*.cc)
+  template <class Function>
+  void on_question(const char* op, Function function);
   void add_info_handlers();
+  void add_task_info_handlers();
   void add_data_handlers();
   void add_cluster_handlers();
   Value identity() const;

@@ -100,34 +100,14 @@ std::optional<ClientId> SchedulerServer::Impl::client_named(std::string_view nam
   return std::nullopt;
 }
 
-void SchedulerServer::Impl::add_info_handlers() {
-  const auto info = [this](const char* op, auto function) {
-    server.on(op, [this, function](const Request& request) { request.reply(function(request)); });
-  };
-  info("identity", [this](const Request&) { return identity(); });
-  info("echo", [](const Request& r) { return r["data"]; });
-  info("ping", [](const Request&) { return Value{"pong"}; });
-  info("ncores", [this](const Request& r) {
-    return by_worker(machine, workers_named(r["workers"]),
-                     [](WorkerId, const auto& view) { return Value{view.info.nthreads}; });
-  });
-  info("ncores_running", [this](const Request& r) {
-    auto which = workers_named(r["workers"]);
-    std::erase_if(which, [this](WorkerId id) {
-      return machine.worker(id).status != protocol::WorkerStatus::running;
-    });
-    return by_worker(machine, which,
-                     [](WorkerId, const auto& view) { return Value{view.info.nthreads}; });
-  });
-  info("has_what", [this](const Request& r) {
-    return by_worker(machine, workers_named(r["workers"]),
-                     [this](WorkerId id, const auto&) { return list_of(machine.has_what(id)); });
-  });
-  info("processing", [this](const Request& r) {
-    return by_worker(machine, workers_named(r["workers"]),
-                     [this](WorkerId id, const auto&) { return list_of(machine.processing(id)); });
-  });
-  info("who_has", [this](const Request& r) {
+// An operation that only looks.
+template <class Function>
+void SchedulerServer::Impl::on_question(const char* op, Function function) {
+  server.on(op, [function](const Request& request) { request.reply(function(request)); });
+}
+
+void SchedulerServer::Impl::add_task_info_handlers() {
+  on_question("who_has", [this](const Request& r) {
     Value::Map map;
     for (const Key& key : r["keys"].is_nil() ? machine.keys() : keys_of(r["keys"])) {
       const auto task = machine.task(key);
@@ -135,7 +115,7 @@ void SchedulerServer::Impl::add_info_handlers() {
     }
     return Value{std::move(map)};
   });
-  info("nbytes", [this](const Request& r) {
+  on_question("nbytes", [this](const Request& r) {
     Value::Map map;
     std::map<std::string, std::int64_t> by_prefix;
     for (const Key& key : r["keys"].is_nil() ? machine.keys() : keys_of(r["keys"])) {
@@ -149,7 +129,7 @@ void SchedulerServer::Impl::add_info_handlers() {
     for (const auto& [prefix, bytes] : by_prefix) map.emplace_back(prefix, bytes);
     return Value{std::move(map)};
   });
-  info("get_task_status", [this](const Request& r) {
+  on_question("get_task_status", [this](const Request& r) {
     Value::Map map;
     for (const Key& key : keys_of(r["keys"])) {
       const auto task = machine.task(key);
@@ -158,7 +138,7 @@ void SchedulerServer::Impl::add_info_handlers() {
     }
     return Value{std::move(map)};
   });
-  info("get_task_prefix_states", [this](const Request&) {
+  on_question("get_task_prefix_states", [this](const Request&) {
     Value::Map map;
     for (const auto& [prefix, states] : machine.prefix_states()) {
       Value::Map counts;
@@ -169,15 +149,41 @@ void SchedulerServer::Impl::add_info_handlers() {
     }
     return Value{std::move(map)};
   });
-  info("get_story", [this](const Request& r) {
+  on_question("get_story", [this](const Request& r) {
     std::vector<std::string> stimuli;
     for (const Value& item : r["keys_or_stimuli"].as_array()) stimuli.emplace_back(item.as_text());
     return story_value(machine.story(keys_of(r["keys_or_stimuli"]), stimuli));
   });
-  info("adaptive_target", [this](const Request& r) {
+}
+
+void SchedulerServer::Impl::add_info_handlers() {
+  on_question("identity", [this](const Request&) { return identity(); });
+  on_question("echo", [](const Request& r) { return r["data"]; });
+  on_question("ping", [](const Request&) { return Value{"pong"}; });
+  on_question("ncores", [this](const Request& r) {
+    return by_worker(machine, workers_named(r["workers"]),
+                     [](WorkerId, const auto& view) { return Value{view.info.nthreads}; });
+  });
+  on_question("ncores_running", [this](const Request& r) {
+    auto which = workers_named(r["workers"]);
+    std::erase_if(which, [this](WorkerId id) {
+      return machine.worker(id).status != protocol::WorkerStatus::running;
+    });
+    return by_worker(machine, which,
+                     [](WorkerId, const auto& view) { return Value{view.info.nthreads}; });
+  });
+  on_question("has_what", [this](const Request& r) {
+    return by_worker(machine, workers_named(r["workers"]),
+                     [this](WorkerId id, const auto&) { return list_of(machine.has_what(id)); });
+  });
+  on_question("processing", [this](const Request& r) {
+    return by_worker(machine, workers_named(r["workers"]),
+                     [this](WorkerId id, const auto&) { return list_of(machine.processing(id)); });
+  });
+  on_question("adaptive_target", [this](const Request& r) {
     return Value{machine.adaptive_target(r["target_duration"].as_real(5))};
   });
-  info("workers_to_close", [this](const Request& r) {
+  on_question("workers_to_close", [this](const Request& r) {
     std::vector<std::string> addresses;
     const auto count = static_cast<int>(r["n"].as_int(0));
     for (const auto id : machine.workers_to_close(count)) {
@@ -185,11 +191,11 @@ void SchedulerServer::Impl::add_info_handlers() {
     }
     return list_of(addresses);
   });
-  info("check_idle", [this](const Request&) {
+  on_question("check_idle", [this](const Request&) {
     const auto since = machine.idle_since();
     return since ? Value{*since} : Value{};
   });
-  info("versions", [](const Request&) {
+  on_question("versions", [](const Request&) {
     return Value::object(
         {{"host", Value::Map{}}, {"packages", Value::object({{"rask", RASK_VERSION}})}});
   });

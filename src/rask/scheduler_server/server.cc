@@ -56,6 +56,7 @@ SchedulerServer::Impl::Impl(comm::EventLoop& event_loop, Options given)
       started(event_loop.now()) {
   add_stream_handlers();
   add_info_handlers();
+  add_task_info_handlers();
   add_data_handlers();
   add_cluster_handlers();
   add_topic_handlers();

@@ -71,6 +71,7 @@ struct WorkerServer::Impl {
   void gather_dep(worker::GatherDep&& order);
   void take_gathered(const worker::GatherDep& order, Seconds start, Result<wire::Message> reply);
   void get_data(const Request& request);
+  void update_data(const Request& request);
   void find_missing();
 
   // ---- RPC (rpc.cc)

@@ -93,6 +93,22 @@ void WorkerServer::Impl::run(const Request& request) {
   pool("offload").submit(job);
 }
 
+// Values that a client scatters here.
+void WorkerServer::Impl::update_data(const Request& request) {
+  worker::UpdateData update;
+  Value::Map sizes;
+  for (const auto& [name, value] : request["data"].as_map()) {
+    const Key key = key_of(name);
+    auto kept = stored(value);
+    const auto nbytes = static_cast<std::int64_t>(kept.nbytes());
+    data.insert_or_assign(key, std::move(kept));
+    update.nbytes.emplace_back(key, nbytes);
+    sizes.emplace_back(name, nbytes);
+  }
+  feed(std::move(update));
+  request.reply(Value::object({{"nbytes", std::move(sizes)}, {"status", "OK"}}));
+}
+
 void WorkerServer::Impl::add_handlers() {
   server.on("get_data", [this](const Request& r) { get_data(r); });
   server.on("identity", [this](const Request& r) { r.reply(identity()); });
@@ -103,20 +119,7 @@ void WorkerServer::Impl::add_handlers() {
     for (const auto& [key, value] : data) keys.push_back(value_of(key));
     r.reply(std::move(keys));
   });
-  server.on("update_data", [this](const Request& r) {
-    worker::UpdateData update;
-    Value::Map sizes;
-    for (const auto& [name, value] : r["data"].as_map()) {
-      const Key key = key_of(name);
-      auto kept = stored(value);
-      const auto nbytes = static_cast<std::int64_t>(kept.nbytes());
-      data.insert_or_assign(key, std::move(kept));
-      update.nbytes.emplace_back(key, nbytes);
-      sizes.emplace_back(name, nbytes);
-    }
-    feed(std::move(update));
-    r.reply(Value::object({{"nbytes", std::move(sizes)}, {"status", "OK"}}));
-  });
+  server.on("update_data", [this](const Request& r) { update_data(r); });
   server.on("free_keys", [this](const Request& r) {
     protocol::FreeKeys free{.keys = {}, .stimulus_id = std::string{r["stimulus_id"].as_text()}};
     for (const Value& key : r["keys"].as_array()) free.keys.push_back(key_of(key));
