@@ -14,15 +14,6 @@ namespace rask {
 
 std::uint64_t hash_bytes(std::string_view bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
 
-// One allocation a key: count, length and hash, and the bytes behind them.
-struct Key::Block {
-  std::atomic<std::uint32_t> count;
-  std::uint32_t size;
-  std::uint64_t hash;
-
-  char* bytes() { return reinterpret_cast<char*>(this + 1); }
-};
-
 Key::Block* Key::make_block(std::string_view encoded) {
   void* memory = ::operator new(sizeof(Block) + encoded.size());
   auto* block =
@@ -53,35 +44,10 @@ Key Key::integer(std::int64_t value) {
 
 Key Key::from_msgpack(std::string_view encoded) { return Key{make_block(encoded)}; }
 
-Key& Key::operator=(const Key& other) {
-  Key copy{other};
-  std::swap(block_, copy.block_);
-  return *this;
+void Key::destroy(Block* block) {
+  block->~Block();
+  ::operator delete(block);
 }
-
-Key& Key::operator=(Key&& other) noexcept {
-  std::swap(block_, other.block_);
-  return *this;
-}
-
-void Key::retain() const {
-  if (block_ != nullptr) block_->count.fetch_add(1, std::memory_order_relaxed);
-}
-
-void Key::release() {
-  if (block_ == nullptr) return;
-  if (block_->count.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-    block_->~Block();
-    ::operator delete(block_);
-  }
-  block_ = nullptr;
-}
-
-std::string_view Key::msgpack() const {
-  return block_ == nullptr ? std::string_view{} : std::string_view{block_->bytes(), block_->size};
-}
-
-std::uint64_t Key::hash() const { return block_ == nullptr ? 0 : block_->hash; }
 
 bool Key::is_text() const { return wire::Reader{msgpack()}.peek() == wire::Type::text; }
 

@@ -25,13 +25,22 @@ class Key {
 
   Key(const Key& other) : block_(other.block_) { retain(); }
   Key(Key&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
-  Key& operator=(const Key& other);
-  Key& operator=(Key&& other) noexcept;
+  Key& operator=(const Key& other) {
+    Key copy{other};
+    std::swap(block_, copy.block_);
+    return *this;
+  }
+  Key& operator=(Key&& other) noexcept {
+    std::swap(block_, other.block_);
+    return *this;
+  }
   ~Key() { release(); }
 
   bool empty() const { return block_ == nullptr; }
-  std::string_view msgpack() const;  // Empty for no key.
-  std::uint64_t hash() const;        // hash_bytes(msgpack())
+  std::string_view msgpack() const {  // Empty for no key.
+    return block_ == nullptr ? std::string_view{} : std::string_view{block_->bytes(), block_->size};
+  }
+  std::uint64_t hash() const { return block_ == nullptr ? 0 : block_->hash; }  // hash_bytes(…)
 
   // For people and logs: the text itself, or the shape that Python's str() gives: ('x', 0, 1).
   std::string str() const;
@@ -40,16 +49,33 @@ class Key {
   std::string_view text() const;  // REQUIRES is_text().
 
   bool operator==(const Key& other) const {
-    return block_ == other.block_ || msgpack() == other.msgpack();
+    return block_ == other.block_ || (hash() == other.hash() && msgpack() == other.msgpack());
   }
   std::strong_ordering operator<=>(const Key& other) const { return msgpack() <=> other.msgpack(); }
 
  private:
-  struct Block;
+  // One allocation a key: count, length and hash, and the bytes behind them.
+  struct Block {
+    std::atomic<std::uint32_t> count;
+    std::uint32_t size;
+    std::uint64_t hash;
+
+    char* bytes() { return reinterpret_cast<char*>(this + 1); }
+  };
   explicit Key(Block* block) : block_(block) {}
   static Block* make_block(std::string_view encoded);
-  void retain() const;
-  void release();
+  static void destroy(Block* block);
+  void retain() const {
+    if (block_ != nullptr) block_->count.fetch_add(1, std::memory_order_relaxed);
+  }
+  void release() {
+    if (block_ == nullptr) return;
+    // Whoever has the only reference needs no atomic step: nobody else can make another.
+    if (block_->count.load(std::memory_order_acquire) == 1 ||
+        block_->count.fetch_sub(1, std::memory_order_acq_rel) == 1)
+      destroy(block_);
+    block_ = nullptr;
+  }
 
   Block* block_ = nullptr;
 };

@@ -2,12 +2,12 @@
 // What the files of this room share: the state of a running worker server.
 #include <algorithm>
 #include <atomic>
+#include <boost/unordered/unordered_flat_map.hpp>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
-#include <unordered_map>
 #include <vector>
 
 #include "rask/comm/rpc_server.h"
@@ -102,7 +102,7 @@ struct WorkerServer::Impl {
   std::function<void()> registered_callback;
   std::function<void(const std::string&, bool)> closed_callback;
 
-  std::unordered_map<Key, TaskValue> data;
+  boost::unordered_flat_map<Key, TaskValue, std::hash<Key>> data;
   std::map<std::string, std::vector<executor::ThreadPool::Job>, std::less<>> jobs;  // By executor.
   std::shared_ptr<Mailbox> mailbox = std::make_shared<Mailbox>();
   std::map<std::string, std::unique_ptr<executor::ThreadPool>, std::less<>> pools;

@@ -1,0 +1,67 @@
+#include "rask/cluster/network_options.h"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+
+namespace rask::cluster {
+namespace {
+
+void refuse(CLI::App& app, const std::string& option, const std::string& why) {
+  app.add_option_function<std::string>(
+         option, [option, why](const std::string&) { throw CLI::ValidationError{option, why}; })
+      ->group("");
+}
+
+// The first IPv4 address of the interface.    source: distributed.utils.get_ip_interface
+Result<std::string> address_of_interface(const std::string& name) {
+  ifaddrs* found = nullptr;
+  if (::getifaddrs(&found) != 0) {
+    return Error{ErrorCode::invalid_argument, "--interface: this machine's interfaces are hidden"};
+  }
+  const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> owner{found, &::freeifaddrs};
+  std::string names;
+  for (const ifaddrs* at = found; at != nullptr; at = at->ifa_next) {
+    if (at->ifa_addr == nullptr || at->ifa_addr->sa_family != AF_INET) continue;
+    if (at->ifa_name != name) {
+      names += (names.empty() ? "" : ", ") + std::string{at->ifa_name};
+      continue;
+    }
+    char text[INET_ADDRSTRLEN] = {};
+    const auto* address = reinterpret_cast<const sockaddr_in*>(at->ifa_addr);
+    return std::string{::inet_ntop(AF_INET, &address->sin_addr, text, sizeof text)};
+  }
+  return Error{ErrorCode::invalid_argument,
+               fmt::format("--interface: no interface '{}' with an IPv4 address; there are: {}",
+                           name, names)};
+}
+
+}  // namespace
+
+void add_network_options(CLI::App& app, NetworkOptions& options) {
+  app.add_option("--interface", options.interface, "Network interface to listen on: eth0");
+  app.add_option("--protocol", options.protocol, "tcp");
+  // There is no dashboard yet: scripts that say how they want it keep working.
+  app.add_option("--dashboard-address", options.dashboard_address)->group("");
+  app.add_flag("--dashboard,!--no-dashboard", options.dashboard)->group("");
+  for (const char* tls : {"--tls-ca-file", "--tls-cert", "--tls-key"})
+    refuse(app, tls, "this version of rask has no TLS");
+}
+
+Result<std::string> listen_host(const NetworkOptions& options, const std::string& host) {
+  if (options.protocol != "tcp" && options.protocol != "tcp://") {
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("--protocol {} is not supported; use tcp", options.protocol)};
+  }
+  if (options.interface.empty()) return host;
+  if (!host.empty()) {
+    return Error{ErrorCode::invalid_argument, "--host and --interface: give only one of them"};
+  }
+  return address_of_interface(options.interface);
+}
+
+}  // namespace rask::cluster
