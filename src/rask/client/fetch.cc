@@ -100,6 +100,12 @@ wire::Frames gather_request(const FetchJob& job, const std::vector<std::size_t>&
   return message.take();
 }
 
+wire::Payload payload_of(const std::string& msgpack) {
+  return {.kind = wire::Payload::Kind::inlined,
+          .header = {},
+          .frames = {wire::Buffer::copy_of(msgpack)}};
+}
+
 std::vector<std::size_t> missing_in(const FetchJob& job) {
   std::vector<std::size_t> missing;
   for (std::size_t i = 0; i < job.items.size(); ++i)
@@ -205,6 +211,10 @@ std::vector<std::optional<wire::Payload>> Core::fetch(std::span<const FutureRef>
           continue;
         }
         if (status != Status::finished) continue;  // Lost in between: waited for again below.
+        if (!state.value.empty()) {
+          values[i] = payload_of(state.value);
+          continue;
+        }
         places.push_back(i);
         job->items.push_back({state.key, state.worker, {}});
       }

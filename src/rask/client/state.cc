@@ -87,6 +87,7 @@ void Slab::give_back(FutureState* state) {
   state->status.store(Status::pending, std::memory_order_relaxed);
   state->release_queued = false;
   state->worker = kNoWorker;
+  state->value.clear();
   state->failure = nullptr;
   free_.push_back(state);
 }

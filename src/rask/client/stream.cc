@@ -111,6 +111,7 @@ void Core::handle(protocol::ToClient& message) {
     if (state == nullptr || state->status == Status::cancelled) return;
     if (!memory->workers.empty()) state->worker = number_of_worker(memory->workers.front());
     state->failure = nullptr;
+    state->value = std::move(memory->value);
     finish_locked(*state, Status::finished);
   } else if (auto* erred = std::get_if<protocol::TaskErredForClient>(&message)) {
     FutureState* state = table_.find(erred->key);
@@ -125,11 +126,14 @@ void Core::handle(protocol::ToClient& message) {
       if (state != nullptr) cancel_locked(*state, cancelled->reason, cancelled->msg);
     }
   } else if (auto* lost = std::get_if<protocol::LostData>(&message)) {
-    if (FutureState* state = table_.find(lost->key); state != nullptr && state->done())
+    if (FutureState* state = table_.find(lost->key); state != nullptr && state->done()) {
+      state->value.clear();
       state->status.store(Status::lost, std::memory_order_release);
+    }
   } else if (auto* retried = std::get_if<protocol::TaskRetried>(&message)) {
     if (FutureState* state = table_.find(retried->key)) {
       state->failure = nullptr;
+      state->value.clear();
       state->status.store(Status::pending, std::memory_order_release);
     }
   } else if (std::holds_alternative<protocol::RestartClient>(message)) {

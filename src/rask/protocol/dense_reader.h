@@ -79,6 +79,10 @@ class DenseReader {
   void map_if_empty(const char* name, Payload& value) { field(name, value); }
   void constant(const char*, const char*) {}
   void dense_only(const char* name, Seconds& value) { field(name, value); }
+  void dense_only(const char* name, std::string& bytes) {
+    if (next()) bytes = reader_.binary();
+    check(name);
+  }
   void stimulus(Stimulus& value) {
     if (next() && !reader_.nil()) state_.last_stimulus = reader_.text();
     check("stimulus_id");

@@ -65,6 +65,7 @@ class DenseCounter {
   void map_if_empty(const char*, const Payload& value) { note(!is_none(value)); }
   void constant(const char*, const char*) {}
   void dense_only(const char*, Seconds value) { note(!is_default(value)); }
+  void dense_only(const char*, const std::string& bytes) { note(!bytes.empty()); }
   void stimulus(const Stimulus& value) { note(value != state_.last_stimulus); }
   void topics(const char*, const std::vector<std::string>&) { note(true); }
   void annotations(const char*, const AnnotationsPtr& value) { note(value != nullptr); }
@@ -131,6 +132,9 @@ class DenseWriter {
   void map_if_empty(const char*, const Payload& value) { field(nullptr, value); }
   void constant(const char*, const char*) {}
   void dense_only(const char*, Seconds value) { field(nullptr, value); }
+  void dense_only(const char*, const std::string& bytes) {
+    if (next()) root_.binary(bytes);
+  }
   void stimulus(const Stimulus& value) {
     if (!next()) return;
     if (value == state_.last_stimulus) return root_.nil();

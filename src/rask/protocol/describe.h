@@ -139,6 +139,7 @@ void describe(Io& io, M& m) {
   io.required("key", m.key);
   io.absent_if_empty("type", m.type);
   io.absent_if_empty("workers", m.workers);
+  io.dense_only("value", m.value);
 }
 template <class Io, Like<TaskErredForClient> M>
 void describe(Io& io, M& m) {
@@ -244,6 +245,7 @@ void describe(Io& io, M& m) {
   io.map_if_empty("metadata", m.metadata);
   io.none_if_empty("thread", m.thread);
   io.field("startstops", m.startstops);
+  io.dense_only("value", m.value);
   io.constant("status", "OK");
 }
 template <class Io, Like<TaskErred> M>

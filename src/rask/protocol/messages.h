@@ -141,6 +141,7 @@ struct KeyInMemory {
   Key key;
   Payload type;
   std::vector<Address> workers;
+  std::string value = {};  // As in TaskFinished.
 };
 struct TaskErredForClient {
   Key key;
@@ -251,7 +252,11 @@ struct TaskFinished {
   Payload metadata;
   std::int64_t thread = 0;
   std::vector<StartStop> startstops;
+  // Between rask peers: the result itself as MessagePack when it is small, so that the clients that
+  // want it need not fetch it. Else empty.
+  std::string value = {};
 };
+inline constexpr std::size_t kInlineValueBytesMax = 512;
 struct TaskErred {
   Key key;
   std::int64_t run_id = 0;

@@ -79,7 +79,8 @@ class PlainReader {
   void absent_if_empty(const char* name, std::vector<Address>& value);
   void map_if_empty(const char* name, Payload& value);
   void constant(const char*, const char*) {}
-  void dense_only(const char*, Seconds&) {}
+  template <class T>
+  void dense_only(const char*, T&) {}
   void stimulus(Stimulus& stimulus_id) { field("stimulus_id", stimulus_id); }
   void topics(const char* name, std::vector<std::string>& topics);
   void annotations(const char* name, AnnotationsPtr& annotations);

@@ -30,7 +30,8 @@ class PlainCounter {
   void absent_if_empty(const char*, const std::vector<Address>& value) { count_ += !value.empty(); }
   void map_if_empty(const char*, const Payload&) { ++count_; }
   void constant(const char*, const char*) { ++count_; }
-  void dense_only(const char*, Seconds) {}
+  template <class T>
+  void dense_only(const char*, const T&) {}
   void stimulus(const Stimulus&) { ++count_; }
   void topics(const char*, const std::vector<std::string>&) { ++count_; }
   void annotations(const char*, const AnnotationsPtr&) { ++count_; }
@@ -70,7 +71,8 @@ class PlainWriter {
   void absent_if_empty(const char* name, const std::vector<Address>& value);
   void map_if_empty(const char* name, const Payload& value);
   void constant(const char* name, const char* text);
-  void dense_only(const char*, Seconds) {}
+  template <class T>
+  void dense_only(const char*, const T&) {}
   void stimulus(const Stimulus& stimulus_id);
   void topics(const char* name, const std::vector<std::string>& topics);
   void annotations(const char* name, const AnnotationsPtr& annotations);

@@ -65,6 +65,9 @@ auto fields_of(const T& m) {
   } else if constexpr (kCount == 9) {
     const auto& [a, b, c, d, e, f, g, h, i] = m;
     return std::tie(a, b, c, d, e, f, g, h, i);
+  } else if constexpr (kCount == 10) {
+    const auto& [a, b, c, d, e, f, g, h, i, j] = m;
+    return std::tie(a, b, c, d, e, f, g, h, i, j);
   } else {
     static_assert(kCount == 11);
     const auto& [a, b, c, d, e, f, g, h, i, j, k] = m;
@@ -287,6 +290,20 @@ class RandomMessages {
     fill_all(m.key, m.run_id, m.priority, m.stimulus_id, m.dependencies, m.run_spec,
              m.resource_restrictions, m.actor, m.annotations, m.span_id);
     if (style_ == Style::dense) fill(m.duration);  // Not on the stock wire.
+  }
+  void fill(KeyInMemory& m) {
+    fill_all(m.key, m.type, m.workers);
+    if (style_ == Style::dense) m.value = bytes();
+  }
+  void fill(TaskFinished& m) {
+    fill_all(m.key, m.run_id, m.stimulus_id, m.nbytes, m.type, m.typename_, m.metadata, m.thread,
+             m.startstops);
+    if (style_ == Style::dense) m.value = bytes();
+  }
+  std::string bytes() {
+    std::string out(below(40), '\0');
+    for (char& byte : out) byte = static_cast<char>(below(256));
+    return out;
   }
   template <class M>
     requires std::is_aggregate_v<M>

@@ -140,7 +140,7 @@ void State::report_erred(std::uint32_t id) {
   }
 }
 
-void State::report_memory(std::uint32_t id, const Payload& type) {
+void State::report_memory(std::uint32_t id) {
   const auto& task = tasks[id];
   for (const auto& want : task.who_wants) {
     if (want.client == 0) continue;
@@ -148,8 +148,10 @@ void State::report_memory(std::uint32_t id, const Payload& type) {
     effect.client = ClientId{want.client};
     auto& message = effect.message.emplace<protocol::KeyInMemory>();
     message.key = task.key;
-    message.type = type;
     message.workers = addresses(task);
+    if (finished == nullptr) continue;
+    message.type = finished->type;
+    message.value = finished->value;
   }
 }
 
@@ -209,7 +211,7 @@ void State::add_data(const Key& key, std::span<const std::uint32_t> places, std:
   for (const auto worker : places) add_replica(id, worker);
   leave_play(task);
   if (client) desire(*client, id);
-  report_memory(id, {});
+  report_memory(id);
 }
 
 // source: Scheduler.stimulus_retry

@@ -118,7 +118,7 @@ class State {
   void propagate_released(std::uint32_t id);
   void propagate_erred(std::uint32_t id);
   void propagate_forgotten(std::uint32_t id);
-  void add_to_memory(std::uint32_t id, std::uint32_t worker, const Payload& type);
+  void add_to_memory(std::uint32_t id, std::uint32_t worker);
   void add_to_processing(std::uint32_t id, std::uint32_t worker);
   void exit_processing(std::uint32_t id);
   void enter_worker(Task& task, std::uint32_t id, Worker& worker);
@@ -171,7 +171,7 @@ class State {
   void cancel_keys(std::uint32_t client, const protocol::CancelKeys& message);
   void report_on_key(std::uint32_t client, std::uint32_t id);
   void report_erred(std::uint32_t id);
-  void report_memory(std::uint32_t id, const Payload& type);
+  void report_memory(std::uint32_t id);
   void update_data(std::span<const std::pair<Key, std::vector<Address>>> who_has,
                    std::span<const std::pair<Key, std::int64_t>> nbytes,
                    std::optional<std::uint32_t> client);
@@ -387,7 +387,7 @@ class State {
   std::vector<std::uint32_t> graph_index;  // Scratch by task: its place in the graph, plus one.
   std::vector<std::uint32_t> marks;        // Scratch by task.
   std::uint32_t mark = 0;
-  const Payload* finished_type = nullptr;
+  const protocol::TaskFinished* finished = nullptr;  // While it is handled.
   std::vector<Seconds> balance_occupancy;  // Scratch by worker.
 
  private:

@@ -264,10 +264,10 @@ void State::processing_released(std::uint32_t id) {
 
 void State::processing_memory(std::uint32_t id) {
   auto& task = tasks[id];
-  RASK_ASSERT(finished_type != nullptr && !task.has_data());
+  RASK_ASSERT(finished != nullptr && !task.has_data());
   const auto worker = task.processing_on;
   exit_processing(id);
-  add_to_memory(id, worker, *finished_type);
+  add_to_memory(id, worker);
 }
 
 void State::processing_erred(std::uint32_t id) {

@@ -8,7 +8,7 @@
 
 namespace rask::scheduler {
 
-void State::add_to_memory(std::uint32_t id, std::uint32_t worker, const Payload& type) {
+void State::add_to_memory(std::uint32_t id, std::uint32_t worker) {
   auto& task = tasks[id];
   set_state(task, TaskState::memory);
   if (task.actor) workers[worker]->actors.push_back(id);
@@ -17,7 +17,7 @@ void State::add_to_memory(std::uint32_t id, std::uint32_t worker, const Payload&
   if (task.waiters == 0 && !task.wanted()) {
     recommend(id, TaskState::released);
   } else {
-    report_memory(id, type);
+    report_memory(id);
   }
   if (wants(0, task)) release_key(0, id);
 }

@@ -87,9 +87,9 @@ void State::task_finished(std::uint32_t worker, protocol::TaskFinished&& message
   const auto nbytes = static_cast<double>(task.get_nbytes());
   of.nbytes_average = of.nbytes_average < 0 ? nbytes : 0.5 * of.nbytes_average + 0.5 * nbytes;
   task.typename_ = intern_typename(task, std::move(message.typename_));
-  finished_type = &message.type;
+  finished = &message;
   transition(id, TaskState::memory);
-  finished_type = nullptr;
+  finished = nullptr;
   if (was_unknown && of.duration_average >= 0) learn_unknown_durations(of);
 }
 

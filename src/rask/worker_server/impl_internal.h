@@ -64,6 +64,7 @@ struct WorkerServer::Impl {
   void prepare(worker::Execute&& execute);
   void collect();
   executor::ThreadPool& pool(const std::string& name);
+  void add_value(protocol::TaskFinished& message) const;
   void send(protocol::FromWorker&& message);
   void plan_flush();
 

@@ -189,7 +189,19 @@ void WorkerServer::Impl::on_scheduler_message(const wire::Message& message) {
   if (protocol::ends_stream(message)) close("scheduler-closed-stream", true, false);
 }
 
+// Small results go along with the news of them.
+void WorkerServer::Impl::add_value(protocol::TaskFinished& message) const {
+  if (scheduler == nullptr || !scheduler->peer().dense) return;
+  const auto found = data.find(message.key);
+  if (found == data.end() || found->second.nbytes() > protocol::kInlineValueBytesMax) return;
+  const auto payload = found->second.to_payload();
+  if (payload.kind != wire::Payload::Kind::inlined || payload.frames.size() > 1) return;
+  const auto bytes = payload.frames.empty() ? "\xc0" : payload.frames.front().view();
+  if (bytes.size() <= protocol::kInlineValueBytesMax) message.value = bytes;
+}
+
 void WorkerServer::Impl::send(protocol::FromWorker&& message) {
+  if (auto* finished = std::get_if<protocol::TaskFinished>(&message)) add_value(*finished);
   batch.add(message);
   plan_flush();
 }
