@@ -23,7 +23,7 @@ build: setup ## the release build: build/rask
 	@tools/ci/build.sh release rask rask_cli
 	@ln -sfn release/bin/rask build/rask
 
-test: ## everything that guards a change: unit, golden, sim, e2e, example and install tests
+test: ## everything that guards a change: tests, simulation, sanitizers, fuzz targets, lint
 	@tools/ci/test.sh
 
 asan: setup ## unit tests and simulation under the address and undefined-behaviour sanitizers

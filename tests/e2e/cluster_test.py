@@ -42,6 +42,24 @@ class Commands(unittest.TestCase):
         ):
             wait_until(lambda: len(workers_of(scheduler.address)) == 2, what="two workers")
 
+    def test_a_worker_near_its_memory_limit_pauses_until_there_is_room(self):
+        with Scheduler() as scheduler, Process(
+            "worker", scheduler.address, "--no-nanny", "--memory-limit", "100MB"
+        ) as worker:
+            ((address, _),) = wait_until(
+                lambda: workers_of(scheduler.address), what="a worker").items()
+
+            def status():
+                return workers_of(scheduler.address)[address]["status"]
+
+            self.assertEqual(status(), "running")
+            large = {"large": b"x" * 90_000_000}
+            self.assertEqual(dask_rpc.ask(address, "update_data", data=large)["status"], "OK")
+            wait_until(lambda: status() == "paused", what="a pause")
+            self.assertIn("memory usage. Pausing worker.", worker.output)
+            dask_rpc.ask(address, "free_keys", keys=["large"], stimulus_id="test")
+            wait_until(lambda: status() == "running", what="the end of the pause")
+
     def test_a_killed_worker_process_is_started_again_by_its_nanny(self):
         with Scheduler() as scheduler, Process("worker", scheduler.address) as worker:
             first = wait_until(lambda: workers_of(scheduler.address), what="a worker")

@@ -22,10 +22,14 @@ step() {
 }
 
 tools/setup.sh
+step lint '^tidy:' python3 tools/tidy.py
 step build '.' make --no-print-directory build
 step tests '.' tools/ci/build.sh release
 export RASK_SIM_SEEDS=${RASK_SIM_SEEDS:-2000}
 step release '% tests passed' ctest --preset release --no-tests=error
+step asan '% tests passed' tools/ci/sanitize.sh asan
+step tsan '% tests passed' tools/ci/sanitize.sh tsan
+step fuzz '^fuzz: [0-9]+ targets' tools/ci/fuzz.sh 60
 printf '\n%s\n' "make test: $SECONDS s"
 printf '%s\n' "${closing[@]}"
 exit $failed

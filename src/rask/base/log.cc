@@ -14,6 +14,7 @@ namespace {
 constexpr std::array<std::string_view, 5> kNames = {"DEBUG", "INFO", "WARNING", "ERROR",
                                                     "CRITICAL"};
 std::atomic<Level> threshold{Level::info};
+std::atomic<bool> chosen{false};
 
 spdlog::logger& sink() {
   // Never destroyed: threads may log while the process ends.
@@ -29,7 +30,14 @@ spdlog::logger& sink() {
 
 }  // namespace
 
-void setup(Level level) { threshold.store(level, std::memory_order_relaxed); }
+void setup(Level level) {
+  chosen.store(true, std::memory_order_relaxed);
+  threshold.store(level, std::memory_order_relaxed);
+}
+
+void setup_unless_done(Level level) {
+  if (!chosen.load(std::memory_order_relaxed)) setup(level);
+}
 
 Result<Level> parse_level(std::string_view name) {
   for (std::size_t i = 0; i < kNames.size(); ++i) {

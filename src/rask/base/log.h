@@ -14,6 +14,7 @@ enum class Level { debug, info, warning, error, critical };
 // Writes to stderr from `level` on, in Dask's format:
 //   2026-01-31 12:00:00,123 - distributed.scheduler - INFO - text
 void setup(Level level);
+void setup_unless_done(Level level);  // For a library: the program may have chosen already.
 Result<Level> parse_level(std::string_view name);
 
 void write(Level level, std::string_view logger, std::string_view message);

@@ -80,6 +80,9 @@ Result<worker_server::Options> worker_options(const Config& config) {
            config.bytes("distributed.worker.transfer.message-bytes-limit", 50'000'000));
   options.machine.transfer_message_bytes_limit = static_cast<std::int64_t>(message_bytes);
   RASK_TRY(options.machine.validate, config.boolean("distributed.worker.validate", false));
+  RASK_TRY(options.memory_pause, config.number("distributed.worker.memory.pause", 0.8));
+  RASK_TRY(options.memory_monitor_interval,
+           config.seconds("distributed.worker.memory.monitor-interval", 0.1));
   return options;
 }
 

@@ -106,8 +106,8 @@ LocalCluster::Impl::Impl(LocalClusterOptions given)
   auto loaded = Config::load(cluster::environment());
   if (!loaded.ok()) throw ClientError{loaded.error().message};
   config = std::move(loaded).value();
-  log::setup(options.silence_logs ? log::Level::warning
-                                  : cluster::log_level(config, "distributed"));
+  log::setup_unless_done(options.silence_logs ? log::Level::warning
+                                              : cluster::log_level(config, "distributed"));
   const auto limit = cluster::parse_memory_limit(options.memory_limit, shape.threads,
                                                  worker_server::machine_cores(),
                                                  worker_server::machine_memory_bytes());

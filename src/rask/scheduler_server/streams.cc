@@ -40,7 +40,6 @@ void SchedulerServer::Impl::register_client(const Request& request) {
     request.reply_error({ErrorCode::invalid_argument, "register-client needs a client name"});
     return;
   }
-  log::info(kLogger, "Receive client connection: {}", name);
   const auto client =
       with_machine([&](Seconds now, Effects& out) { return machine.add_client(name, now, out); });
   const auto connection = request.connection();
@@ -117,7 +116,6 @@ void SchedulerServer::Impl::register_worker(const Request& request) {
                      {"time", loop.now()},
                      {"heartbeat-interval", heartbeat_interval(machine.workers().size())},
                      {"worker-plugins", Value::Map{}}})));
-  log::info(kLogger, "Register worker addr: {} name: {}", info.address, info.name);
   apply(effects);
   arm_timer();
   log_event("all", Value::object({{"action", "add-worker"}, {"worker", info.address}}));
@@ -261,7 +259,6 @@ void SchedulerServer::Impl::handle_worker(WorkerId worker, FromWorker&& message,
 void SchedulerServer::Impl::client_gone(ClientId client) {
   auto* session = session_of(client);
   if (session == nullptr) return;
-  if (!closing) log::info(kLogger, "Remove client {}", session->name);
   const auto name = session->name;
   for (auto& [topic, entry] : topics) entry.subscribers.erase(name);
   clients.erase(static_cast<std::uint32_t>(client));

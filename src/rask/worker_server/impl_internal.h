@@ -64,6 +64,8 @@ struct WorkerServer::Impl {
   void prepare(worker::Execute&& execute);
   void collect();
   executor::ThreadPool& pool(const std::string& name);
+  void set_status(protocol::WorkerStatus to, const protocol::Stimulus& stimulus);
+  void watch_memory();
   void add_value(protocol::TaskFinished& message) const;
   void send(protocol::FromWorker&& message);
   void plan_flush();
@@ -96,6 +98,7 @@ struct WorkerServer::Impl {
   bool closed = false;
   bool missing_planned = false;
   bool poll_planned = false;
+  protocol::WorkerStatus status = protocol::WorkerStatus::running;
   int outgoing_count = 0;
   std::int64_t outgoing_count_total = 0;
   Seconds heartbeat_interval = 0.5;

@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include "rask/base/log.h"
+#include "rask/base/units.h"
+#include "rask/wire/block.h"
 #include "rask/worker_server/impl_internal.h"
 
 namespace rask::worker_server {
@@ -145,6 +147,8 @@ void WorkerServer::Impl::on_registration_reply(const comm::ConnectionPtr& connec
   log::info(kLogger, "        Registered to: {:>26}", options.scheduler);
   every(heartbeat_interval, [this] { heartbeat(); });
   every(kKeepAliveInterval, [this] { send(protocol::KeepAlive{}); });
+  if (options.memory_limit_bytes > 0 && options.memory_pause > 0)
+    every(options.memory_monitor_interval, [this] { watch_memory(); });
   if (options.lifetime > 0) {
     loop.call_later(options.lifetime, [this] {
       log::info(kLogger, "Lifetime of {} s is over", options.lifetime);
@@ -183,6 +187,8 @@ void WorkerServer::Impl::on_scheduler_message(const wire::Message& message) {
       continue;
     }
     if (const auto* gone = std::get_if<protocol::RemoveWorker>(&item)) rpc.forget(gone->worker);
+    if (const auto* change = std::get_if<protocol::ChangeWorkerStatus>(&item))
+      set_status(change->status, change->stimulus_id);
     machine->handle(std::move(item), now, instructions);
   }
   carry_out(instructions);
@@ -213,6 +219,39 @@ void WorkerServer::Impl::plan_flush() {
     flush_planned = false;
     if (scheduler != nullptr && !batch.empty()) scheduler->send(batch.take());
   });
+}
+
+// ---- Status -------------------------------------------------------------------------------------
+
+// The scheduler hears of each change, also of those that it has asked for.
+void WorkerServer::Impl::set_status(protocol::WorkerStatus to, const protocol::Stimulus& stimulus) {
+  if (std::exchange(status, to) != to) send(protocol::WorkerStatusChanged{to, stimulus});
+}
+
+// Too full to take on more: what it has may be fetched, or freed.
+//   source   distributed/worker_memory.py, WorkerMemoryManager._maybe_pause_or_unpause
+void WorkerServer::Impl::watch_memory() {
+  using protocol::WorkerStatus;
+  if (status != WorkerStatus::running && status != WorkerStatus::paused) return;
+  const auto limit = static_cast<double>(options.memory_limit_bytes);
+  const bool was_paused = status == WorkerStatus::paused;
+  bool is_full = static_cast<double>(resident_bytes()) > options.memory_pause * limit;
+  if (is_full) {
+    wire::release_spare_blocks();
+    is_full = static_cast<double>(resident_bytes()) > options.memory_pause * limit;
+  }
+  if (is_full == was_paused) return;
+  const auto bytes = resident_bytes();
+  const auto text = fmt::format(
+      "Worker is at {:.0f}% memory usage. {} worker.  Process memory: {} -- Worker memory limit: {}",
+      100 * static_cast<double>(bytes) / limit, is_full ? "Pausing" : "Resuming",
+      format_bytes(bytes), format_bytes(options.memory_limit_bytes));
+  log::warning(kLogger, "{}", text);
+  set_status(is_full ? WorkerStatus::paused : WorkerStatus::running, "worker-memory");
+  if (is_full)
+    feed(worker::Pause{});
+  else
+    feed(worker::Unpause{});
 }
 
 // ---- Heartbeats ---------------------------------------------------------------------------------

@@ -14,14 +14,6 @@
 namespace rask::worker_server {
 namespace {
 
-std::uint64_t resident_bytes() {
-  std::ifstream file{"/proc/self/statm"};
-  std::uint64_t total = 0;
-  std::uint64_t resident = 0;
-  file >> total >> resident;
-  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-}
-
 int open_fds() {
   std::error_code ignored;
   const std::filesystem::directory_iterator entries{"/proc/self/fd", ignored};
@@ -54,6 +46,14 @@ std::uint64_t number_in(const char* path) {
 }
 
 }  // namespace
+
+std::uint64_t resident_bytes() {
+  std::ifstream file{"/proc/self/statm"};
+  std::uint64_t total = 0;
+  std::uint64_t resident = 0;
+  file >> total >> resident;
+  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
 
 SystemSample sample_system(Seconds now) {
   SystemSample sample;

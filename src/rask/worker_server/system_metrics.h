@@ -16,6 +16,7 @@ struct SystemSample {
 };
 
 SystemSample sample_system(Seconds now);
+std::uint64_t resident_bytes();  // Of this process.
 
 std::uint64_t machine_memory_bytes();  // Respects the cgroup's limit.
 int machine_cores();                   // That this process may use.
