@@ -17,12 +17,15 @@ function(rask_library name)
   target_link_libraries(rask_${name} PUBLIC ${ARG_DEPENDS} ${ARG_LIBRARIES}
     PRIVATE $<BUILD_INTERFACE:rask_warnings> ${ARG_PRIVATE_LIBRARIES})
   set_property(GLOBAL APPEND PROPERTY RASK_ROOMS rask_${name})
-  if(ARG_TESTS AND BUILD_TESTING)
+  if(ARG_TESTS AND BUILD_TESTING AND RASK_UNIT_TESTS)
     add_executable(rask_${name}_test ${ARG_TESTS})
     target_link_libraries(rask_${name}_test PRIVATE rask::${name} rask_warnings
       GTest::gmock GTest::gtest_main)
-    # The room is optimised, its tests are not: that halves the time to compile them.
-    target_compile_options(rask_${name}_test PRIVATE $<$<CONFIG:Release>:-O0>)
+    # The room is optimised and checked, the code of its tests is not: that halves the time to
+    # compile them.
+    if(CMAKE_CXX_FLAGS MATCHES "-fsanitize")
+      target_compile_options(rask_${name}_test PRIVATE -O0 -fno-sanitize=undefined)
+    endif()
     set(labels unit ${name})
     set_property(GLOBAL APPEND PROPERTY RASK_SANITIZED_TESTS rask_${name}_test)
     if(name IN_LIST RASK_THREADED_ROOMS)
