@@ -22,7 +22,7 @@ void CallbackThread::run() {
   for (;;) {
     wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
     if (queue_.empty()) return;
-    const auto callback = std::move(queue_.front());
+    auto callback = std::move(queue_.front());
     queue_.pop_front();
     lock.unlock();
     try {
@@ -32,6 +32,7 @@ void CallbackThread::run() {
     } catch (...) {
       log::error("distributed.client", "a callback threw");
     }
+    callback = nullptr;  // The end of a future that it holds takes the core's lock: not under ours.
     lock.lock();
   }
 }

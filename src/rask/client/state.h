@@ -50,7 +50,7 @@ struct FutureState {
   bool in_table = false;  // Else its key may belong to another state by now.
   bool release_queued = false;
   std::uint32_t worker = kNoWorker;  // Who holds the result, as the Core numbers workers.
-  std::string value;  // MessagePack of a small result that came with the news of it.
+  std::string value;                 // MessagePack of a small result that came with the news of it.
   std::shared_ptr<const Failure> failure;
   Watcher* watchers = nullptr;
 

@@ -201,6 +201,8 @@ int run_worker(const WorkerArguments& a, const Resolved& resolved, const Config&
   comm::EventLoop loop;
   auto base = worker_options(config);
   if (!base.ok()) return complain("worker", base.error());
+  const auto transfer = config.number("distributed.worker.memory.transfer", 0.1);
+  if (!transfer.ok()) return complain("worker", transfer.error());
   std::unique_ptr<worker_server::WorkerServer> server;
   const auto started = start_in_range(resolved.worker_ports, [&](int port) {
     auto options = base.value();
@@ -212,6 +214,9 @@ int run_worker(const WorkerArguments& a, const Resolved& resolved, const Config&
     options.nanny = a.nanny_address;
     options.local_directory = a.local_directory;
     options.memory_limit_bytes = resolved.memory_limit_bytes;
+    if (resolved.memory_limit_bytes > 0 && transfer.value() > 0)
+      options.machine.transfer_incoming_bytes_limit = static_cast<std::int64_t>(
+          transfer.value() * static_cast<double>(resolved.memory_limit_bytes));
     options.machine.nthreads = resolved.nthreads;
     options.machine.resources = resolved.resources;
     options.death_timeout = resolved.death_timeout;

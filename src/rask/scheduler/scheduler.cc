@@ -75,15 +75,27 @@ void Scheduler::handle(WorkerId worker, protocol::FromWorker&& message, Seconds 
   state_->handle(number(worker), std::move(message));
 }
 
+namespace {
+
+// Of the messages that come by the thousand.
+const Key* frequent_key(const protocol::FromWorker& message) {
+  if (const auto* finished = std::get_if<protocol::TaskFinished>(&message)) return &finished->key;
+  if (const auto* released = std::get_if<protocol::ReleaseWorkerData>(&message))
+    return &released->key;
+  return nullptr;
+}
+
+}  // namespace
+
 void Scheduler::handle(WorkerId worker, std::span<protocol::FromWorker> messages, Seconds now,
                        Effects& out) {
   const State::Event event{*state_, {}, now, out};
   constexpr std::size_t kAhead = 4;
   for (std::size_t i = 0; i < messages.size(); ++i) {
     if (i + 2 * kAhead < messages.size()) {
-      const auto* soon = std::get_if<protocol::TaskFinished>(&messages[i + 2 * kAhead]);
-      const auto* next = std::get_if<protocol::TaskFinished>(&messages[i + kAhead]);
-      if (soon != nullptr && next != nullptr) state_->prefetch(soon->key, next->key);
+      const Key* soon = frequent_key(messages[i + 2 * kAhead]);
+      const Key* next = frequent_key(messages[i + kAhead]);
+      if (soon != nullptr && next != nullptr) state_->prefetch(*soon, *next);
     }
     state_->handle(number(worker), std::move(messages[i]));
   }

@@ -388,7 +388,7 @@ class State {
   std::vector<std::uint32_t> marks;        // Scratch by task.
   std::uint32_t mark = 0;
   const protocol::TaskFinished* finished = nullptr;  // While it is handled.
-  std::vector<Seconds> balance_occupancy;  // Scratch by worker.
+  std::vector<Seconds> balance_occupancy;            // Scratch by worker.
 
  private:
   void close_stimulus();

@@ -120,13 +120,17 @@ struct SchedulerServer::Impl {
   // Runs `change(now, effects)` on the machine and carries out what comes of it.
   template <class Change>
   auto with_machine(Change&& change) {
-    scheduler::Effects effects;
+    // Kept for the next call: what a large batch needs is needed again soon.
+    scheduler::Effects effects = std::exchange(spare_effects, {});
+    effects.clear();
     if constexpr (std::is_void_v<decltype(change(Seconds{}, effects))>) {
       change(loop.now(), effects);
       apply(effects);
+      spare_effects = std::move(effects);
     } else {
       auto result = change(loop.now(), effects);
       apply(effects);
+      spare_effects = std::move(effects);
       return result;
     }
   }
@@ -134,6 +138,7 @@ struct SchedulerServer::Impl {
   comm::EventLoop& loop;
   Options options;
   scheduler::Scheduler machine;
+  scheduler::Effects spare_effects;
   comm::RpcServer server;
   comm::RpcPool rpc;
   std::vector<std::unique_ptr<comm::Listener>> listeners;

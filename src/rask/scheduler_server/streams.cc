@@ -224,18 +224,21 @@ void SchedulerServer::Impl::on_worker_message(WorkerId worker, const wire::Messa
     session->connection->abort();
     return;
   }
-  const auto now = loop.now();
-  Effects effects;
-  for (auto& item : batch.value()) {
-    const bool ours = std::holds_alternative<protocol::LogEvent>(item) ||
-                      std::holds_alternative<protocol::OtherMessage>(item);
-    if (ours) {
-      handle_worker(worker, std::move(item), now);
-    } else {
-      machine.handle(worker, std::move(item), now, effects);
+  const auto is_ours = [](const protocol::FromWorker& item) {
+    return std::holds_alternative<protocol::LogEvent>(item) ||
+           std::holds_alternative<protocol::OtherMessage>(item);
+  };
+  with_machine([&](Seconds now, Effects& effects) {
+    // The machine looks ahead in a batch.
+    if (std::ranges::none_of(batch.value(), is_ours))
+      return machine.handle(worker, std::span{batch.value()}, now, effects);
+    for (auto& item : batch.value()) {
+      if (is_ours(item))
+        handle_worker(worker, std::move(item), now);
+      else
+        machine.handle(worker, std::move(item), now, effects);
     }
-  }
-  apply(effects);
+  });
   if (auto* still = session_of(worker); still != nullptr && protocol::ends_stream(message)) {
     still->connection->close();
   }

@@ -243,7 +243,8 @@ void WorkerServer::Impl::watch_memory() {
   if (is_full == was_paused) return;
   const auto bytes = resident_bytes();
   const auto text = fmt::format(
-      "Worker is at {:.0f}% memory usage. {} worker.  Process memory: {} -- Worker memory limit: {}",
+      "Worker is at {:.0f}% memory usage. {} worker.  Process memory: {} -- Worker memory limit: "
+      "{}",
       100 * static_cast<double>(bytes) / limit, is_full ? "Pausing" : "Resuming",
       format_bytes(bytes), format_bytes(options.memory_limit_bytes));
   log::warning(kLogger, "{}", text);

@@ -22,8 +22,8 @@ struct Options {
   std::uint64_t memory_limit_bytes = 0;  // 0: none
   double memory_pause = 0.8;             // Of the limit: no new task from there on. 0: never
   Seconds memory_monitor_interval = 0.1;
-  Seconds death_timeout = 0;             // 0: waits for the scheduler for ever
-  Seconds lifetime = 0;                  // 0: for ever
+  Seconds death_timeout = 0;  // 0: waits for the scheduler for ever
+  Seconds lifetime = 0;       // 0: for ever
   bool lifetime_restart = false;
   int transfer_outgoing_count_limit = 10;  // distributed.worker.connections.outgoing
 };
