@@ -149,7 +149,7 @@ def machine():
 def run_native(options, plan, nbytes):
     build = options.build.resolve()
     results = measure(native_cluster(build), plan, True, nbytes, 15)
-    results["memory"] = measure_memory(native_cluster(build), 20_000 if options.quick else 500_000)
+    results["memory"] = measure_memory(native_cluster(build), 500_000)
     results["start"] = measure_start([str(build / "bin/native_bench"), "start"], 9)
     if not options.quick:
         results["graph_1M"] = measure_million(native_cluster(build))
