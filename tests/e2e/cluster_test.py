@@ -42,6 +42,11 @@ class Commands(unittest.TestCase):
         ):
             wait_until(lambda: len(workers_of(scheduler.address)) == 2, what="two workers")
 
+    def test_an_unknown_command_is_named(self):
+        told = run("crwl", "x")
+        self.assertEqual(told.returncode, 2)
+        self.assertIn("there is no command 'crwl'; use scheduler, worker or crawl", told.stderr)
+
     def test_a_worker_near_its_memory_limit_pauses_until_there_is_room(self):
         with Scheduler() as scheduler, Process(
             "worker", scheduler.address, "--no-nanny", "--memory-limit", "100MB"

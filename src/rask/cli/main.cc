@@ -26,6 +26,12 @@ int run(int argc, char** argv) {
   rask::cli::add_scheduler_command(app, command);
   app.add_subcommand("worker", "Run a worker (rask worker --help)");
   rask::add_crawl_command(app, crawl_exit_code);
+  const std::string_view first = argc > 1 ? argv[1] : "--help";
+  const auto named_first = [first](const CLI::App* known) { return known->get_name() == first; };
+  if (!first.starts_with('-') && app.get_subcommands(named_first).empty()) {
+    std::cerr << "rask: there is no command '" << first << "'; use scheduler, worker or crawl\n";
+    return 2;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
