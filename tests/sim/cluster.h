@@ -34,7 +34,6 @@ struct Settings {
   double gather_busy = 0;         // the peer is busy,
   double gather_undecodable = 0;  // the value cannot be decoded.
   bool batches = true;            // Messages of one moment travel together.
-  int check_every = 1;            // Scheduler calls between two checks of all its invariants.
 };
 
 struct WorkerPlan {
@@ -114,7 +113,6 @@ class Cluster {
   std::map<protocol::Address, SimWorker*> by_address_;
   std::map<ClientId, SimClient*> clients_by_id_;
   std::optional<Seconds> tick_at_;
-  int calls_ = 0;
   int open_retirements_ = 0;
 };
 

@@ -51,8 +51,6 @@ Scenario::Scenario(std::uint64_t seed, std::function<void(const std::string&)> t
     : random_(seed) {
   draw_plan();
   Settings settings = draw_settings(seed);
-  settings.check_every = std::max<int>(1, static_cast<int>(graph_options_.size_max) / 10);
-  if (worker_count_ > 20) settings.check_every = std::max(settings.check_every, worker_count_ / 4);
   cluster_ = std::make_unique<Cluster>(settings, random_.next());
   if (trace) {
     cluster_->trace = [this, trace = std::move(trace)](const std::string& line) {

@@ -136,14 +136,8 @@ void SimWorker::update_data(const std::vector<std::pair<Key, std::uint64_t>>& va
 void SimWorker::after_handle(worker::Instructions& instructions) {
   for (auto& instruction : instructions) std::visit([this](auto& what) { on(what); }, instruction);
   if (!outbox_.empty()) send(std::exchange(outbox_, {}));
-  check();
+  machine_->check_invariants();
   arm_find_missing();
-}
-
-void SimWorker::check() {
-  const auto size = machine_->task_count();
-  const int every = size < 40 ? 1 : static_cast<int>(size / 20);
-  if (++events_ % every == 0) machine_->check_invariants();
 }
 
 void SimWorker::on(worker::SendToScheduler& instruction) {

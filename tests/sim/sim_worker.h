@@ -58,7 +58,6 @@ class SimWorker {
   void end_gather(worker::Event&& event);
   void heartbeat();
   void arm_find_missing();
-  void check();
 
   Cluster& cluster_;
   std::unique_ptr<worker::Worker> machine_;
@@ -67,7 +66,6 @@ class SimWorker {
   std::vector<protocol::FromWorker> outbox_;
   protocol::WorkerStatus status_ = protocol::WorkerStatus::running;
   bool finding_missing_ = false;
-  int events_ = 0;
 };
 
 }  // namespace rask::sim
