@@ -18,7 +18,7 @@
 #include "rask/base/log.h"
 #include "rask/base/units.h"
 #include "rask/cluster/environment.h"
-#include "rask/nanny/child_process.h"
+#include "rask/executor/child_process.h"
 #include "rask/nanny/nanny.h"
 #include "rask/worker_server/server.h"
 #include "rask/worker_server/system_metrics.h"
@@ -187,11 +187,11 @@ void write_pid_file(const std::string& path) {
 void talk_to_nanny(comm::EventLoop& loop, worker_server::WorkerServer& server) {
   server.on_registered([&server] {
     const auto text = "ready " + server.address() + "\n";
-    [[maybe_unused]] const auto written = ::write(nanny::kChildFd, text.data(), text.size());
+    [[maybe_unused]] const auto written = ::write(executor::kChildFd, text.data(), text.size());
   });
   std::thread{[&loop, &server] {
     char byte = 0;
-    while (::read(nanny::kChildFd, &byte, 1) > 0) {
+    while (::read(executor::kChildFd, &byte, 1) > 0) {
     }
     loop.post([&server] { server.close("nanny-gone", false); });
   }}.detach();

@@ -115,6 +115,12 @@ using ConnectionPtr = std::shared_ptr<Connection>;
 void connect(EventLoop& loop, const std::string& address, const Options& options, bool retry,
              std::function<void(Result<ConnectionPtr>)> done);
 
+// One end of a connected stream socket, which it takes over: no handshake, as between a process and
+// its child. `name` stands for the peer in error texts.
+//   errors   peer_lost: the system has no room for one more socket
+Result<ConnectionPtr> adopt(EventLoop& loop, int fd, const std::string& name,
+                            const Options& options);
+
 class Listener {
  public:
   virtual ~Listener() = default;                    // Stops listening; accepted connections go on.

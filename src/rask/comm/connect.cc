@@ -284,4 +284,13 @@ void connect(EventLoop& loop, const std::string& address, const Options& options
   std::make_shared<Connecting>(loop, address, options, retry, std::move(done))->begin();
 }
 
+Result<ConnectionPtr> adopt(EventLoop& loop, int fd, const std::string& name,
+                            const Options& options) {
+  Peer peer;
+  peer.remote_address = name;
+  set_unix_options(fd);
+  RASK_TRY(auto connection, StreamConnection::make(loop, Fd{fd}, std::move(peer), options));
+  return ConnectionPtr{std::move(connection)};
+}
+
 }  // namespace rask::comm

@@ -10,7 +10,7 @@
 #include "rask/base/log.h"
 #include "rask/base/units.h"
 #include "rask/comm/rpc_server.h"
-#include "rask/nanny/child_process.h"
+#include "rask/executor/child_process.h"
 
 namespace rask::nanny {
 
@@ -23,7 +23,7 @@ struct Nanny::Impl : std::enable_shared_from_this<Nanny::Impl> {
   comm::RpcServer server{"distributed.nanny"};
   std::unique_ptr<comm::Listener> listener;
   std::string address;
-  std::unique_ptr<ChildProcess> child;
+  std::unique_ptr<executor::ChildProcess> child;
   std::uint64_t life = 0;  // Counts processes: what a dead one still says is not heard.
   bool ready = false;      // This process has registered.
   bool ever_ready = false;
@@ -74,7 +74,7 @@ Result<Ok> Nanny::Impl::spawn() {
       if (const auto self = weak.lock()) callback(*self);
     });
   };
-  auto started = ChildProcess::start(
+  auto started = executor::ChildProcess::start(
       command, options.environment,
       {.on_text =
            [on_loop, this_life](std::string text) {
@@ -129,15 +129,16 @@ void Nanny::Impl::on_exit(std::uint64_t of_life, int status) {
   const int pid = child->pid();
   child.reset();
   if (ending) {
-    log::info(kLogger, "Worker process {} {}", pid, describe_exit(status));
+    log::info(kLogger, "Worker process {} {}", pid, executor::describe_exit(status));
     return finish(false);
   }
   if (!options.auto_restart || !ever_ready) {
-    log::error(kLogger, "Worker process {} {}", pid, describe_exit(status));
+    log::error(kLogger, "Worker process {} {}", pid, executor::describe_exit(status));
     reason = ever_ready ? "worker-died" : "worker-failed-to-start";
     return finish(true);
   }
-  log::warning(kLogger, "Worker process {} {}. Restarting worker", pid, describe_exit(status));
+  log::warning(kLogger, "Worker process {} {}. Restarting worker", pid,
+               executor::describe_exit(status));
   const std::weak_ptr<Impl> weak = weak_from_this();
   // A worker that dies at once again and again is started more and more slowly.
   loop.call_later(pause, [weak] {

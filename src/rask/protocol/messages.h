@@ -89,7 +89,8 @@ struct UpdateGraph {
   std::vector<Key> keys;  // What the client wants to hold.
   Key submitting_task;    // Empty, or the task that submitted this from inside.
   Seconds fifo_timeout = 0.1;
-  bool actors = false;
+  bool actors = false;          // All of `keys`.
+  std::vector<Key> actor_keys;  // Or these; not on the wire, where only a stock client says so.
   Stimulus stimulus_id;
 };
 struct ClientReleasesKeys {

@@ -75,6 +75,9 @@ void GraphUpdate::run() {
     state_.desire(client_, id);
     state_.report_on_key(client_, id);
   }
+  for (const auto& key : graph_.actor_keys) {
+    if (const auto id = state_.find(key); id != kNone) state_.tasks[id].actor = true;
+  }
   recommend();
   drop_unused();
   clean_up();

@@ -16,6 +16,7 @@
 namespace rask::scheduler_server {
 
 using comm::Request;
+using protocol::FromClient;
 using wire::Value;
 
 // One client's or worker's long-lived stream.
@@ -26,7 +27,10 @@ struct Session {
   bool close_after = false;  // Flush, then close.
   std::string name = {};     // Of a client; a worker's address.
   Value info = {};           // What it registered with.
-  Value metrics = {};        // Of a worker: from the last heartbeat.
+  // Of a client: what it said behind a graph that is being lowered. Empty functions are graphs.
+  std::deque<std::shared_ptr<std::function<void()>>> held = {};
+  bool gone = false;   // Its connection has ended; what is held is carried out first.
+  Value metrics = {};  // Of a worker: from the last heartbeat.
 };
 
 struct Topic {
@@ -73,6 +77,7 @@ struct SchedulerServer::Impl {
   void handle_client(ClientId client, protocol::FromClient&& message, Seconds now);
   void handle_worker(WorkerId worker, protocol::FromWorker&& message, Seconds now);
   void client_gone(ClientId client);
+  void remove_client(ClientId client);
   void worker_gone(WorkerId worker, const std::string& why);
   void drop_worker(WorkerId worker);
   void apply(scheduler::Effects& effects);
@@ -81,6 +86,14 @@ struct SchedulerServer::Impl {
   void relieve(Session& session);
   Session* session_of(ClientId client);
   Session* session_of(WorkerId worker);
+
+  // ---- Graphs of Python clients (python_graphs.cc)
+  void lower_graph(ClientId client, const protocol::OtherMessage& message);
+  std::function<void()> after_lowering(ClientId client, std::vector<Key> keys,
+                                       std::string stimulus_id, Lowering::Answer&& answer);
+  void fail_graph(ClientId client, const std::vector<Key>& keys, const Value& failure);
+  void hold_back(ClientId client, FromClient&& message);
+  void carry_out_held(ClientId client);
 
   // ---- RPC (rpc_*.cc)
   template <class Function>
@@ -141,6 +154,7 @@ struct SchedulerServer::Impl {
   scheduler::Effects spare_effects;
   comm::RpcServer server;
   comm::RpcPool rpc;
+  Lowering lowering;
   std::vector<std::unique_ptr<comm::Listener>> listeners;
   std::string server_id;
   Seconds started = 0;

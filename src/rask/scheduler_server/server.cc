@@ -51,6 +51,7 @@ SchedulerServer::Impl::Impl(comm::EventLoop& event_loop, Options given)
       machine(options.machine, event_loop.now()),
       server("distributed.scheduler"),
       rpc(event_loop, options.comm),
+      lowering(event_loop, options.lowering),
       server_id(fmt::format("Scheduler-{:x}-{}", static_cast<std::uint64_t>(event_loop.now() * 1e6),
                             ::getpid())),
       started(event_loop.now()) {
@@ -169,6 +170,7 @@ void SchedulerServer::Impl::finish(const std::string& reason) {
   for (auto& [number, session] : std::exchange(workers, {})) session.connection->close();
   for (auto& [number, session] : std::exchange(clients, {})) session.connection->close();
   server.close();
+  lowering.close();
   if (!options.scheduler_file.empty()) std::remove(options.scheduler_file.c_str());
   if (closed_callback) closed_callback(reason);
 }

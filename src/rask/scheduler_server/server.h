@@ -7,12 +7,14 @@
 
 #include "rask/comm/comm.h"
 #include "rask/scheduler/scheduler.h"
+#include "rask/scheduler_server/lowering.h"
 
 namespace rask::scheduler_server {
 
 struct Options {
   scheduler::Options machine;
   comm::Options comm;
+  LoweringOptions lowering;
   std::vector<std::string> addresses = {"tcp://:8786"};  // To listen on; port 0: any free one.
   std::string scheduler_file;  // Empty: none. JSON as Dask writes it, removed at the end.
 };

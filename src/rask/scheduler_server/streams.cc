@@ -5,7 +5,6 @@
 
 namespace rask::scheduler_server {
 
-using protocol::FromClient;
 using protocol::FromWorker;
 using scheduler::Effects;
 
@@ -172,7 +171,12 @@ void SchedulerServer::Impl::on_client_message(ClientId client, const wire::Messa
     return;
   }
   const auto now = loop.now();
-  for (auto& item : batch.value()) handle_client(client, std::move(item), now);
+  for (auto& item : batch.value()) {
+    if (session->held.empty())
+      handle_client(client, std::move(item), now);
+    else
+      hold_back(client, std::move(item));
+  }
   if (session_of(client) == nullptr) return;
   relieve(*session_of(client));
   if (protocol::ends_stream(message)) session_of(client)->connection->close();
@@ -201,6 +205,7 @@ void SchedulerServer::Impl::handle_client(ClientId client, FromClient&& message,
     return;
   }
   if (const auto* other = std::get_if<protocol::OtherMessage>(&message)) {
+    if (other->op == "update-graph") return lower_graph(client, *other);
     if (other->op == "publish_flush_batched_send") {
       const auto tree = protocol::tree(*other);
       if (tree.ok()) on_flush(tree.value()["uid"].as_text());
@@ -262,7 +267,12 @@ void SchedulerServer::Impl::handle_worker(WorkerId worker, FromWorker&& message,
 void SchedulerServer::Impl::client_gone(ClientId client) {
   auto* session = session_of(client);
   if (session == nullptr) return;
-  const auto name = session->name;
+  session->gone = true;
+  if (session->held.empty() || closing) remove_client(client);
+}
+
+void SchedulerServer::Impl::remove_client(ClientId client) {
+  const auto name = session_of(client)->name;
   for (auto& [topic, entry] : topics) entry.subscribers.erase(name);
   clients.erase(static_cast<std::uint32_t>(client));
   if (closing) return;

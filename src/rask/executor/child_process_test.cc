@@ -1,11 +1,11 @@
-#include "rask/nanny/child_process.h"
+#include "rask/executor/child_process.h"
 
 #include <gtest/gtest.h>
 #include <signal.h>
 
 #include <future>
 
-namespace rask::nanny {
+namespace rask::executor {
 namespace {
 
 struct Watched {
@@ -61,4 +61,4 @@ TEST(ChildProcess, a_program_that_is_not_there_is_an_error_with_its_name) {
 }
 
 }  // namespace
-}  // namespace rask::nanny
+}  // namespace rask::executor

@@ -1,4 +1,4 @@
-#include "rask/nanny/child_process.h"
+#include "rask/executor/child_process.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -12,10 +12,11 @@
 #include <cstring>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 extern char** environ;  // NOLINT: POSIX declares it nowhere.
 
-namespace rask::nanny {
+namespace rask::executor {
 
 struct ChildProcess::State {
   std::mutex mutex;
@@ -85,7 +86,7 @@ Result<std::unique_ptr<ChildProcess>> ChildProcess::start(
   state->fd = ends[0];
   state->watcher = std::thread{[state = state.get(), callbacks = std::move(callbacks)] {
     char buffer[4096];
-    for (;;) {
+    while (callbacks.on_text) {
       const auto size = ::read(state->fd, buffer, sizeof buffer);
       if (size > 0)
         callbacks.on_text(std::string{buffer, static_cast<std::size_t>(size)});
@@ -112,10 +113,12 @@ Result<std::unique_ptr<ChildProcess>> ChildProcess::start(
 ChildProcess::~ChildProcess() {
   signal(SIGKILL);
   state_->watcher.join();
-  ::close(state_->fd);
+  if (state_->fd >= 0) ::close(state_->fd);
 }
 
 int ChildProcess::pid() const { return state_->pid; }
+
+int ChildProcess::take_fd() { return std::exchange(state_->fd, -1); }
 
 void ChildProcess::signal(int number) {
   const std::lock_guard lock{state_->mutex};
@@ -130,4 +133,4 @@ std::string describe_exit(int wait_status) {
   return fmt::format("exited with code {}", WEXITSTATUS(wait_status));
 }
 
-}  // namespace rask::nanny
+}  // namespace rask::executor

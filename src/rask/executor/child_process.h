@@ -2,8 +2,9 @@
 // One life of a child process, watched by a thread of its own (so that no SIGCHLD handler is taken
 // from the program that rask is part of).
 //
-// The child finds one end of a socket pair at file descriptor 3 (kChildFd): what it writes there is
-// given to `on_text`, and the end of it tells the child that its parent has gone, however it went.
+// The child finds one end of a socket pair at file descriptor 3 (kChildFd), whose end tells it that
+// its parent has gone, however it went. What it writes there is given to `on_text`; without on_text
+// the other end is the caller's, by take_fd().
 #include <functional>
 #include <memory>
 #include <string>
@@ -11,14 +12,14 @@
 
 #include "rask/base/result.h"
 
-namespace rask::nanny {
+namespace rask::executor {
 
 inline constexpr int kChildFd = 3;
 
 class ChildProcess {
  public:
   struct Callbacks {  // Called on the watching thread.
-    std::function<void(std::string text)> on_text;
+    std::function<void(std::string text)> on_text = nullptr;
     std::function<void(int wait_status)> on_exit;  // Once, last.
   };
 
@@ -32,6 +33,8 @@ class ChildProcess {
   ChildProcess& operator=(const ChildProcess&) = delete;
 
   int pid() const;
+  // Our end of the socket pair, which the caller closes.   REQUIRES no on_text, and one call only.
+  int take_fd();
   void signal(int number);  // Nothing when it has ended.
 
  private:
@@ -43,4 +46,4 @@ class ChildProcess {
 // "was killed by signal 9 (Killed)", "exited with code 1".
 std::string describe_exit(int wait_status);
 
-}  // namespace rask::nanny
+}  // namespace rask::executor

@@ -1,0 +1,1 @@
+"""The Python side of rask, a native Dask scheduler, worker and client."""

@@ -1,0 +1,423 @@
+"""Turns the pickled expressions of Python clients into tasks, for a scheduler that runs no Python.
+
+`rask scheduler` starts this program when the first Python client submits something, and talks with
+it over a socket that it finds at file descriptor 3: messages in Dask's framing, without a handshake.
+
+    first      ["ready", nil]          from here, when it can take requests
+    request    [op, fields]            answered in their order
+    answer     ["part", rask-tasks]    any number of them, for "update-graph" only, then
+               ["done", fields]        or
+               ["failed", fields]      an exception, as Dask's error messages carry it
+
+What is unpickled here runs with this process's rights and dies with this process: the scheduler
+answers the one submission with an error and starts another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib
+import logging
+import os
+import pickle
+import socket
+import struct
+import sys
+import tempfile
+from collections import defaultdict
+from typing import Any, Callable, Iterable, Iterator
+
+import dask
+import dask.order
+import msgpack
+from dask._expr import LLGExpr
+from dask._task_spec import GraphNode, convert_legacy_graph
+from dask.utils import parse_timedelta
+from distributed.core import error_message
+from distributed.protocol import deserialize, dumps as dumps_message, loads as loads_message
+from distributed.protocol.pickle import dumps as dumps_object
+from distributed.protocol.serialize import msgpack_encode_default, to_serialize
+from distributed.utils import has_arg
+
+try:
+    from distributed.shuffle._core import P2PBarrierTask
+except ImportError:  # An environment without what shuffles need.
+    P2PBarrierTask = ()
+
+logger = logging.getLogger("rask.lower")
+
+SOCKET_FD = 3
+PART_TASKS = 10_000
+PART_BYTES = 8 << 20
+IN_BAND_MAX = 1 << 16  # Larger buffers travel beside the pickle, and are not copied.
+
+Frames = list[Any]
+Key = Any
+
+
+# ---- The socket ---------------------------------------------------------------------------------
+
+
+class Channel:
+    """Messages in Dask's framing over a blocking socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.input = sock.makefile("rb", buffering=1 << 20)
+
+    def receive(self) -> Frames | None:
+        """The frames of the next message; None when the scheduler has gone."""
+        prelude = self.input.read(16)
+        if len(prelude) < 16:
+            return None
+        _, count = struct.unpack("<QQ", prelude)
+        lengths = struct.unpack(f"<{count}Q", self.input.read(8 * count))
+        return [self.input.read(length) for length in lengths]
+
+    def send(self, frames: Frames) -> None:
+        lengths = [memoryview(frame).nbytes for frame in frames]
+        count = len(frames)
+        total = 8 + 8 * count + sum(lengths)
+        self.sock.sendall(struct.pack(f"<QQ{count}Q", total, count, *lengths) + b"".join(frames))
+
+
+# ---- Graphs -------------------------------------------------------------------------------------
+
+
+def materialize(expr: Any, wanted: set[Key]) -> tuple[dict[Key, GraphNode], dict[str, dict]]:
+    """The tasks of an expression, and its annotations by name and key."""
+    graph = expr.__dask_graph__()
+    annotations: defaultdict[str, dict[Key, Any]] = defaultdict(dict)
+    for name, by_key in expr.__dask_annotations__().items():
+        annotations[name].update(by_key)
+    tasks = convert_legacy_graph(graph)
+    # Other expressions leave out by themselves what nobody needs.
+    if isinstance(expr, LLGExpr) and not wanted >= tasks.keys():
+        tasks = cull(tasks, wanted)
+    return tasks, annotations
+
+
+def cull(tasks: dict[Key, GraphNode], wanted: Iterable[Key]) -> dict[Key, GraphNode]:
+    needed = {}
+    stack = list(wanted)
+    while stack:
+        key = stack.pop()
+        if key in needed or key not in tasks:
+            continue
+        needed[key] = tasks[key]
+        stack.extend(tasks[key].dependencies)
+    return needed
+
+
+def encode_plain(value: Any) -> Any:
+    """For msgpack: what it does not know by itself."""
+    if hasattr(value, "item") and type(value).__module__ == "numpy":
+        return value.item()
+    return msgpack_encode_default(value)
+
+
+pack_one: Callable[[Any], bytes] = msgpack.Packer(default=encode_plain, use_bin_type=True).pack
+
+
+class Annotations:
+    """Annotations in the shape of rask-tasks: written out once, then named by their number."""
+
+    def __init__(self, everywhere: dict[str, Any] | None, by_name: dict[str, dict]) -> None:
+        self.everywhere = dict(everywhere or {})
+        self.by_name = {name: by_key for name, by_key in by_name.items() if by_key}
+        self.same_for_all = not self.by_name and not any(map(callable, self.everywhere.values()))
+        self.numbers: dict[bytes, int] = {}
+
+    def start_part(self) -> None:
+        self.numbers.clear()
+
+    def of(self, key: Key) -> list[Any] | int | None:
+        if self.same_for_all:
+            if not self.everywhere:
+                return None
+            return self.number(self.everywhere)
+        found = {
+            name: value(key) if callable(value) else value
+            for name, value in self.everywhere.items()
+        }
+        for name, by_key in self.by_name.items():
+            if (value := by_key.get(key)) is not None:
+                found[name] = value
+        return self.number(found) if found else None
+
+    def number(self, found: dict[str, Any]) -> list[Any] | int:
+        written = self.written(found)
+        packed = pack_one(written)
+        if packed in self.numbers:
+            return self.numbers[packed]
+        self.numbers[packed] = len(self.numbers)
+        return written
+
+    @staticmethod
+    def written(found: dict[str, Any]) -> list[Any]:
+        workers = found.get("workers", found.get("restrictions")) or ()
+        if not isinstance(workers, (list, tuple, set, frozenset)):
+            workers = [workers]
+        return [
+            int(found.get("priority") or 0),
+            int(found.get("retries") or 0),
+            [str(worker) for worker in workers],
+            bool(found.get("allow_other_workers", found.get("loose_restrictions"))),
+            {name: float(amount) for name, amount in (found.get("resources") or {}).items()},
+            plain_map(found),
+        ]
+
+
+def plain_map(found: dict[str, Any]) -> dict[str, Any]:
+    """What of it can stand in a message."""
+    plain = {}
+    for name, value in found.items():
+        try:
+            pack_one(value)
+        except (TypeError, ValueError, OverflowError):
+            logger.warning("annotation %r is not passed on: %r is no plain data", name, value)
+            continue
+        plain[name] = value
+    return plain
+
+
+class PartWriter:
+    """Some tasks of a graph as one message."""
+
+    def __init__(self) -> None:
+        self.keys: list[Key] = []
+        self.tasks: list[Any] = []
+        self.frames: Frames = [b""]
+        self.nbytes = 0
+
+    def run_spec(self, task: GraphNode) -> dict[str, int]:
+        buffers: list[memoryview] = []
+
+        def beside(buffer: pickle.PickleBuffer) -> bool:
+            raw = buffer.raw()
+            if raw.nbytes <= IN_BAND_MAX:
+                return True
+            buffers.append(raw)
+            return False
+
+        pickled = dumps_task(task, beside)
+        if buffers and len(pickled) > 0:
+            count = len(buffers)
+            header = pack_one(
+                {"pickled-obj": pickled, "num-sub-frames": count, "compression": [None] * count}
+            )
+        else:
+            header = pack_one({"pickled-obj": pickled, "num-sub-frames": 0, "compression": []})
+        mark = len(self.frames)
+        self.frames.append(header)
+        self.frames.extend(buffers)
+        self.nbytes += len(header) + sum(buffer.nbytes for buffer in buffers)
+        return {"__Pickled__": mark}
+
+    def full(self) -> bool:
+        return len(self.keys) >= PART_TASKS or self.nbytes >= PART_BYTES
+
+    def take(self) -> Frames:
+        self.frames[0] = pack_one(["part", [self.keys, self.tasks]])
+        return self.frames
+
+
+def dumps_task(task: GraphNode, beside: Callable[[pickle.PickleBuffer], bool]) -> bytes:
+    """As distributed pickles a run_spec, but for small buffers, which stay inside."""
+    try:
+        pickled = pickle.dumps(task, protocol=5, buffer_callback=beside)
+        if b"__main__" not in pickled:
+            return pickled
+    except Exception:
+        pass
+    return dumps_object(task)
+
+
+def shuffle_spec(task: GraphNode) -> list[Any] | None:
+    """What the scheduler's side of a P2P shuffle needs to know of its barrier task."""
+    if not isinstance(task, P2PBarrierTask):
+        return None
+    spec = task.spec
+    partitions = list(spec.output_partitions)
+    count = len(partitions)
+    places = range(count)
+    flat: list[Any] = []
+    for partition in partitions:
+        # The place among as many workers as partitions tells the place among any number.
+        flat += [partition, spec.pick_worker(partition, places)]
+    return [dumps_object(spec), count, flat]
+
+
+def write_parts(
+    tasks: dict[Key, GraphNode],
+    order: dict[Key, int],
+    annotations: Annotations,
+) -> Iterator[Frames]:
+    part = PartWriter()
+    for key, task in tasks.items():
+        entry: list[Any] = [
+            [[dependency] for dependency in task.dependencies],
+            part.run_spec(task),
+            annotations.of(key),
+            order.get(key, 0),
+        ]
+        if (spec := shuffle_spec(task)) is not None:
+            entry.append(spec)
+        part.keys.append(key)
+        part.tasks.append(entry)
+        if part.full():
+            yield part.take()
+            part = PartWriter()
+            annotations.start_part()
+    if part.keys:
+        yield part.take()
+
+
+def update_graph(fields: dict[str, Any]) -> Iterator[Frames]:
+    expr_ser = fields["expr_ser"]
+    try:
+        expr = deserialize(expr_ser.header, expr_ser.frames)
+    except Exception as error:
+        raise RuntimeError(
+            "Error during deserialization of the task graph. The scheduler's Python environment "
+            f"({sys.executable}) may differ from the client's. See "
+            "https://docs.dask.org/en/stable/deployment-considerations.html"
+            "#consistent-software-environments"
+        ) from error
+    wanted = set(fields["keys"])
+    tasks, by_name = materialize(expr, wanted)
+    order = fields.get("internal_priority")
+    if not order:
+        order = dask.order.order(tasks) if len(tasks) > 1 else dict.fromkeys(tasks, 0)
+    yield from write_parts(tasks, order, Annotations(fields.get("annotations"), by_name))
+    actors = fields.get("actors") or []
+    yield answer(
+        "done",
+        {
+            "submitting_task": fields.get("submitting_task"),
+            "fifo_timeout": parse_timedelta(fields.get("fifo_timeout") or 0),
+            "actors": list(wanted) if actors is True else list(actors),
+            "keys": list(wanted),
+        },
+    )
+
+
+# ---- What else runs Python in a scheduler -------------------------------------------------------
+
+
+class SchedulerStandIn:
+    """What scheduler plugins and functions find in place of the scheduler."""
+
+    def __init__(self) -> None:
+        self.local_directory = tempfile.mkdtemp(prefix="rask-lower-")
+
+    async def upload_file(self, filename: str, data: bytes | str, load: bool = True) -> dict:
+        path = os.path.join(self.local_directory, os.path.basename(filename))
+        with open(path, "wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+        if load:
+            if self.local_directory not in sys.path:
+                sys.path.insert(0, self.local_directory)
+            name, extension = os.path.splitext(os.path.basename(filename))
+            importlib.invalidate_caches()
+            if extension in (".egg", ".zip", ".pyz"):
+                sys.path.insert(0, path)
+            elif name in sys.modules:
+                importlib.reload(sys.modules[name])
+            elif extension == ".py":
+                importlib.import_module(name)
+        return {"status": "OK", "nbytes": len(data)}
+
+    def __getattr__(self, name: str) -> Any:
+        raise NotImplementedError(
+            f"this scheduler is native: Python code for it cannot use its attribute {name!r}"
+        )
+
+
+scheduler = SchedulerStandIn()
+HOOKS = frozenset(
+    "update_graph restart transition add_worker remove_worker add_client remove_client "
+    "valid_workers_downscaling log_event before_close".split()
+)
+
+
+def register_scheduler_plugin(fields: dict[str, Any]) -> Iterator[Frames]:
+    from distributed.diagnostics.plugin import SchedulerPlugin
+
+    plugin = fields["plugin"]
+    if isinstance(plugin, bytes):
+        plugin = pickle.loads(plugin)
+    hooks = sorted(
+        name
+        for name in HOOKS
+        if getattr(type(plugin), name, None) is not getattr(SchedulerPlugin, name, None)
+    )
+    if hooks:
+        raise NotImplementedError(
+            f"this scheduler is native: it cannot call the plugin's {', '.join(hooks)}"
+        )
+    asyncio.run(run_maybe(plugin.start, scheduler))
+    yield answer("done", {})
+
+
+async def run_maybe(function: Callable, *args: Any, **kwargs: Any) -> Any:
+    result = function(*args, **kwargs)
+    return await result if asyncio.iscoroutine(result) else result
+
+
+def run_function(fields: dict[str, Any]) -> Iterator[Frames]:
+    function = pickle.loads(fields["function"])
+    args = pickle.loads(fields["args"]) if fields.get("args") else ()
+    kwargs = pickle.loads(fields["kwargs"]) if fields.get("kwargs") else {}
+    if has_arg(function, "dask_scheduler"):
+        kwargs["dask_scheduler"] = scheduler
+    result = asyncio.run(run_maybe(function, *args, **kwargs))
+    yield dumps_message(["done", {"status": "OK", "result": to_serialize(result)}])
+
+
+OPERATIONS = {
+    "update-graph": update_graph,
+    "register_scheduler_plugin": register_scheduler_plugin,
+    "run_function": run_function,
+}
+
+
+# ---- The loop -----------------------------------------------------------------------------------
+
+
+def answer(kind: str, fields: dict[str, Any] | None) -> Frames:
+    return dumps_message([kind, fields])
+
+
+def handle(channel: Channel, frames: Frames) -> None:
+    try:
+        op, fields = loads_message(frames, deserialize=False)
+        for message in OPERATIONS[op](fields):
+            channel.send(message)
+    except Exception as error:
+        channel.send(answer("failed", error_message(error)))
+
+
+def main() -> None:
+    logging.basicConfig(format="%(asctime)s - %(name)s - %(levelname)s - %(message)s")
+    sock = socket.socket(fileno=SOCKET_FD)
+    sock.setblocking(True)
+    channel = Channel(sock)
+    channel.send(answer("ready", None))
+    gc.freeze()  # What is here now stays.
+    try:
+        while (frames := channel.receive()) is not None:
+            gc.disable()  # A graph is millions of objects and no garbage.
+            handle(channel, frames)
+            del frames
+            gc.enable()
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # The scheduler has gone.
+    # Threads that user code has started must not keep this process.
+    sys.stdout.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

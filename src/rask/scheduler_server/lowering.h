@@ -1,0 +1,91 @@
+#pragma once
+// The side processes that turn what Python clients pickled into tasks (python/dask_rask/lower.py).
+//
+// The scheduler runs no pickle. A process is started when it is first needed and kept; one that
+// dies or hangs costs the request it was working on an error, and the requests behind it go to the
+// next.
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rask/comm/comm.h"
+#include "rask/executor/child_process.h"
+#include "rask/protocol/messages.h"
+#include "rask/wire/value.h"
+
+namespace rask::scheduler_server {
+
+struct LoweringOptions {
+  std::string python;     // rask.python; empty: $VIRTUAL_ENV, else python3 of the PATH
+  Seconds timeout = 300;  // rask.scheduler.lowering-timeout: for one request
+  Seconds patience = 1;   // Requests that wait longer for another get a process of their own.
+  int processes_max = 2;
+};
+
+class Lowering {
+ public:
+  struct Answer {
+    std::vector<protocol::GraphTask> tasks;  // Of an update-graph.
+    wire::Value fields;
+    // What went wrong, as the fields of an error message; nil: nothing.
+    wire::Value failure;
+  };
+  using Done = std::function<void(Answer&&)>;
+
+  Lowering(comm::EventLoop& loop, LoweringOptions options);
+  ~Lowering();
+  Lowering(const Lowering&) = delete;
+  Lowering& operator=(const Lowering&) = delete;
+
+  // Calls `done` once, later. Requests may overtake each other.
+  void ask(std::string_view op, const wire::Value& fields, Done done);
+  // For what changes a process (a plugin): asked of one now, and of each that starts later first.
+  void ask_each(std::string_view op, const wire::Value& fields, Done done);
+  void close();
+  std::vector<int> pids() const;
+
+ private:
+  struct Pending {
+    wire::Frames frames;
+    Done done;  // nullptr: the request went to another process since.
+    Answer answer = {};
+    Seconds since = 0;         // When it became the first of its process.
+    bool is_for_each = false;  // Stays with its process.
+  };
+  struct Process {
+    std::uint64_t id = 0;
+    std::unique_ptr<executor::ChildProcess> child;
+    comm::ConnectionPtr connection;
+    std::deque<Pending> open;  // In the order they were sent; it works on the first.
+    bool ready = false;
+    std::string killed_because;
+  };
+
+  void pump();
+  Process* choose();
+  Process* start();
+  void send(Process& process, Pending pending);
+  void on_message(std::uint64_t id, wire::Message&& message);
+  void read(Process& process, const wire::Message& message);
+  void on_exit(std::uint64_t id, int status);
+  void fail(Pending&& pending, const std::string& why) const;
+  void watch();
+  void look_after(Process& process);
+  std::vector<std::string> command() const;
+
+  comm::EventLoop& loop_;
+  LoweringOptions options_;
+  std::vector<std::unique_ptr<Process>> processes_;
+  std::deque<Pending> queue_;
+  std::vector<wire::Frames> for_each_;
+  std::uint64_t last_process_ = 0;
+  std::optional<comm::TimerId> timer_;
+  std::shared_ptr<Lowering*> alive_;  // For callbacks from threads.
+};
+
+}  // namespace rask::scheduler_server
