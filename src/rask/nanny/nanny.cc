@@ -31,6 +31,7 @@ struct Nanny::Impl : std::enable_shared_from_this<Nanny::Impl> {
   bool closed = false;
   std::string reason;
   Seconds pause = 0;                      // Before the next start.
+  std::vector<comm::Request> killing;     // To be answered when the process has ended.
   std::vector<comm::Request> restarting;  // To be answered when the new process is ready.
   std::function<void()> ready_callback;
   std::function<void(const std::string&, bool)> closed_callback;
@@ -104,10 +105,10 @@ void Nanny::Impl::add_handlers() {
     close(std::string{r["reason"].as_text("nanny-close")}, r["timeout"].as_real(5));
   });
   server.on("kill", [this](const comm::Request& r) {
-    ending = true;
-    reason = r["reason"].as_text("nanny-kill");
+    // As in Dask: the process is started again, like any that ends without being asked to.
+    if (child == nullptr) return r.reply(wire::Value{});
+    killing.push_back(r);
     stop_worker(r["timeout"].as_real(2));
-    r.reply("OK");
   });
   server.on("restart", [this](const comm::Request& r) {
     restarting.push_back(r);
@@ -128,6 +129,7 @@ void Nanny::Impl::on_exit(std::uint64_t of_life, int status) {
   if (of_life != life || closed) return;
   const int pid = child->pid();
   child.reset();
+  for (const auto& request : std::exchange(killing, {})) request.reply(wire::Value{});
   if (ending) {
     log::info(kLogger, "Worker process {} {}", pid, executor::describe_exit(status));
     return finish(false);

@@ -38,6 +38,12 @@ struct Topic {
   std::set<std::string> subscribers;  // Client names.
 };
 
+// Somebody to ask, and the worker that the answer is for (nannies speak for theirs).
+struct Target {
+  std::string worker;
+  std::string address;
+};
+
 struct Dataset {
   Value name;
   Value data;
@@ -107,16 +113,33 @@ struct SchedulerServer::Impl {
   void gather(const Request& request);
   void scatter(const Request& request);
   void try_scatter(const Request& request, Seconds deadline);
+  std::vector<Target> targets(const std::vector<WorkerId>& which, bool nannies) const;
+  // Asks them all; `on_error`: Dask's raise, return, return_pickle or ignore.
+  void broadcast(const std::vector<Target>& to, Value message, const std::string& on_error,
+                 std::function<void(Result<Value::Map>)> done);
+  void reply_broadcast(const Request& request, const std::vector<Target>& to, Value message,
+                       const std::string& on_error);
   void broadcast(const Request& request);
   void proxy(const Request& request);
   void retire_workers(const Request& request);
-  void restart_workers(const Request& request, std::vector<WorkerId> which);
-  void wait_for_restart(const Request& request, std::set<std::string> names, std::size_t count,
-                        Seconds deadline);
+  struct Restart;
+  void restart_workers(const Request& request, std::vector<WorkerId> which, bool answers_by_worker);
+  void close_and_remove(WorkerId worker, const std::string& reason);
+  void after_kills(const std::shared_ptr<Restart>& restart);
+  void wait_for_restart(const std::shared_ptr<Restart>& restart);
   std::vector<WorkerId> workers_named(const Value& list) const;  // nil: all
   std::optional<ClientId> client_named(std::string_view name) const;
   void call(const std::string& address, const Value& message, Seconds timeout,
             std::function<void(Result<Value>)> done);
+
+  // ---- plugins (rpc_plugins.cc)
+  void add_plugin_handlers();
+  void register_plugin(const Request& request);
+  void register_nanny_plugin(const Request& request);
+  void register_scheduler_plugin(const Request& request);
+  void run_function(const Request& request);
+  std::vector<WorkerId> python_workers() const;
+  void nanny_started(const comm::Connection* connection);
 
   // ---- topics, datasets, metadata (topics.cc)
   void add_topic_handlers();
@@ -175,6 +198,11 @@ struct SchedulerServer::Impl {
   std::set<std::string> flushed;
   std::map<std::string, std::function<void()>> waiting_for_flush;
   Value metadata;
+  Value worker_plugins;  // {name: pickle}, for workers that run Python.
+  Value nanny_plugins = Value::Map{};
+  std::set<std::string> scheduler_plugins;
+  std::set<const comm::Connection*> starting_nannies;
+  std::vector<std::function<void()>> waiting_for_nannies;
 };
 
 }  // namespace rask::scheduler_server

@@ -58,60 +58,116 @@ void SchedulerServer::Impl::retire_workers(const Request& request) {
   arm_timer();
 }
 
-// ---- restart
-// --------------------------------------------------------------------------------------
+// ---- restart ------------------------------------------------------------------------------------
 
-// Workers with a nanny come back; the others are closed, as in Dask.
-void SchedulerServer::Impl::restart_workers(const Request& request, std::vector<WorkerId> which) {
-  const auto timeout = request["timeout"].as_real(30);
-  std::set<std::string> before;
-  std::size_t coming_back = 0;
+// One restart: nannies kill their workers and start them again; workers without one are closed.
+struct SchedulerServer::Impl::Restart {
+  explicit Restart(const Request& of) : request(of) {}
+
+  Request request;
+  std::vector<std::string> workers;
+  std::size_t count_before = 0;
+  Seconds timeout = 30;
+  Seconds deadline = 0;
+  bool raises = true;
+  bool answers_by_worker = false;
+  Value::Map outcome;      // By worker: OK, removed, timed out.
+  std::size_t asked = 0;   // Nannies that have not answered.
+  std::size_t failed = 0;  // Nannies that did not kill their worker in time.
+  std::size_t removed = 0;
+};
+
+void SchedulerServer::Impl::restart_workers(const Request& request, std::vector<WorkerId> which,
+                                            bool answers_by_worker) {
+  auto restart = std::make_shared<Restart>(request);
+  restart->count_before = machine.workers().size();
+  restart->timeout = request["timeout"].as_real(30);
+  restart->deadline = loop.now() + restart->timeout;
+  restart->raises = request["on_error"].as_text("raise") == "raise";
+  restart->answers_by_worker = answers_by_worker;
+  const std::string stimulus{request["stimulus_id"].as_text("restart-workers")};
+  std::vector<Target> nannies;
   for (const auto worker : which) {
     const auto view = machine.worker(worker);
-    before.insert(view.info.server_id);
-    const auto nanny = view.info.nanny;
-    if (nanny.empty()) {
-      if (auto* session = session_of(worker)) {
-        session->batch.add(protocol::ToWorker{protocol::CloseWorker{"restart-workers"}});
-      }
-      log::warning(kLogger, "worker {} has no nanny and will not come back", view.info.address);
-    } else {
-      ++coming_back;
-      call(nanny, Value::object({{"op", "restart"}, {"timeout", timeout}, {"reply", true}}),
-           timeout, [nanny](const Result<Value>& reply) {
-             if (!reply.ok())
-               log::error(kLogger, "restart of {}: {}", nanny, reply.error().message);
-           });
+    restart->workers.push_back(view.info.address);
+    if (!view.info.nanny.empty()) {
+      nannies.push_back({view.info.address, view.info.nanny});
+      continue;
     }
-    with_machine([&](Seconds now, Effects& out) {
-      machine.remove_worker(worker, true, "restart-workers", now, out);
-    });
-    drop_worker(worker);
+    log::warning(kLogger, "worker {} has no nanny and will not come back", view.info.address);
+    restart->outcome.emplace_back(view.info.address, "removed");
+    ++restart->removed;
+    close_and_remove(worker, "restart-workers");
   }
-  if (!request["wait_for_workers"].as_bool(true)) {
-    request.reply(Value{});
-    return;
+  restart->asked = nannies.size();
+  for (const auto& nanny : nannies) {
+    call(nanny.address, Value::object({{"op", "kill"}, {"reason", stimulus}, {"reply", true}}),
+         restart->timeout, [this, restart, nanny](const Result<Value>& reply) {
+           restart->outcome.emplace_back(nanny.worker, reply.ok() ? "OK" : "timed out");
+           if (!reply.ok()) {
+             ++restart->failed;
+             log::error(kLogger, "restart of {}: {}", nanny.address, reply.error().message);
+           }
+           // Its connection ends by itself; until it has, nobody should be sent to it.
+           if (const auto worker = machine.find_worker(nanny.worker))
+             close_and_remove(*worker, "restart-workers");
+           if (--restart->asked == 0) after_kills(restart);
+         });
   }
-  wait_for_restart(request, std::move(before), coming_back, loop.now() + timeout);
+  if (nannies.empty()) after_kills(restart);
 }
 
-void SchedulerServer::Impl::wait_for_restart(const Request& request, std::set<std::string> before,
-                                             std::size_t count, Seconds deadline) {
-  std::size_t fresh = 0;
-  for (const auto id : machine.workers()) {
-    if (!before.contains(machine.worker(id).info.server_id)) ++fresh;
+void SchedulerServer::Impl::close_and_remove(WorkerId worker, const std::string& reason) {
+  if (auto* session = session_of(worker)) {
+    session->batch.add(protocol::ToWorker{protocol::CloseWorker{reason}});
   }
-  if (fresh >= count || closing) return request.reply(Value{});
-  if (loop.now() >= deadline) {
-    request.reply(comm::error_reply(
-        "TimeoutError", fmt::format("{} of {} workers did not come back in time; their nannies may "
-                                    "still be starting them",
-                                    count - fresh, count)));
-    return;
+  with_machine(
+      [&](Seconds now, Effects& out) { machine.remove_worker(worker, true, reason, now, out); });
+  drop_worker(worker);
+}
+
+void SchedulerServer::Impl::after_kills(const std::shared_ptr<Restart>& restart) {
+  const auto& request = restart->request;
+  const auto answer = [&] {
+    return restart->answers_by_worker ? Value{restart->outcome} : Value{};
+  };
+  if (restart->failed > 0 && restart->raises) {
+    return request.reply(comm::error_reply(
+        "TimeoutError",
+        fmt::format("{}/{} nanny worker(s) did not shut down within {}s", restart->failed,
+                    restart->workers.size() - restart->removed, restart->timeout)));
   }
-  loop.call_later(0.02, [this, request, before = std::move(before), count, deadline]() mutable {
-    wait_for_restart(request, std::move(before), count, deadline);
-  });
+  const std::string client{request["client"].as_text()};
+  log_event("all", Value::object({{"action", "restart-workers"},
+                                  {"workers", list_of(restart->workers)},
+                                  {"client", client}}));
+  if (!client.empty()) {
+    log_event(client, Value::object(
+                          {{"action", "restart-workers"}, {"workers", list_of(restart->workers)}}));
+  }
+  if (!request["wait_for_workers"].as_bool(true)) return request.reply(answer());
+  wait_for_restart(restart);
+}
+
+void SchedulerServer::Impl::wait_for_restart(const std::shared_ptr<Restart>& restart) {
+  const auto count = machine.workers().size();
+  if (count >= restart->count_before || closing || loop.now() >= restart->deadline) {
+    if (count >= restart->count_before || !restart->raises) {
+      return restart->request.reply(restart->answers_by_worker ? Value{restart->outcome} : Value{});
+    }
+    auto text = fmt::format(
+        "Waited for {} worker(s) to reconnect after restarting but, after {}s, {} have not "
+        "returned. Consider a longer timeout, or `wait_for_workers=False`.",
+        restart->workers.size(), restart->timeout, restart->count_before - count);
+    if (restart->removed > 0) {
+      text += fmt::format(
+          " The {} worker(s) not using Nannies were just shut down instead of restarted (restart "
+          "is only possible with Nannies).",
+          restart->removed);
+    }
+    return restart->request.reply(comm::error_reply("TimeoutError", text));
+  }
+  loop.call_later(0.02, [this, restart] { wait_for_restart(restart); });
 }
 
 void SchedulerServer::Impl::add_cluster_handlers() {
@@ -119,10 +175,10 @@ void SchedulerServer::Impl::add_cluster_handlers() {
   server.on("restart", [this](const Request& r) {
     log::info(kLogger, "Restarting workers and releasing all keys");
     with_machine([&](Seconds now, Effects& out) { machine.restart(now, out); });
-    restart_workers(r, machine.workers());
+    restart_workers(r, machine.workers(), false);
   });
   server.on("restart_workers",
-            [this](const Request& r) { restart_workers(r, workers_named(r["workers"])); });
+            [this](const Request& r) { restart_workers(r, workers_named(r["workers"]), true); });
   server.on("terminate", [this](const Request& r) {
     r.reply("OK");
     close(std::string{r["reason"].as_text("scheduler-terminate")});
@@ -150,10 +206,6 @@ void SchedulerServer::Impl::add_cluster_handlers() {
              if (--*open == 0) r.reply(std::move(*answer));
            });
     }
-  });
-  server.on("run_function", [](const Request& r) {
-    r.reply(comm::error_reply("NotImplementedError",
-                              "this scheduler is native: it cannot run Python functions"));
   });
 }
 

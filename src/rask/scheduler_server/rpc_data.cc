@@ -188,36 +188,35 @@ void SchedulerServer::Impl::try_scatter(const Request& request, Seconds deadline
   }
 }
 
-// ---- broadcast, proxy
-// -----------------------------------------------------------------------------
+// ---- broadcast, proxy ---------------------------------------------------------------------------
 
-void SchedulerServer::Impl::broadcast(const Request& request) {
+std::vector<Target> SchedulerServer::Impl::targets(const std::vector<WorkerId>& which,
+                                                   bool nannies) const {
+  std::vector<Target> found;
+  for (const auto id : which) {
+    const auto view = machine.worker(id);
+    const auto& address = nannies ? view.info.nanny : view.info.address;
+    if (!address.empty()) found.push_back({view.info.address, address});
+  }
+  return found;
+}
+
+void SchedulerServer::Impl::broadcast(const std::vector<Target>& to, Value message,
+                                      const std::string& on_error,
+                                      std::function<void(Result<Value::Map>)> done) {
   struct Broadcast {
     Value::Map replies;
     std::size_t open = 0;
     std::optional<Error> failed;
   };
-  const bool to_nannies = request["nanny"].as_bool();
   auto state = std::make_shared<Broadcast>();
-  std::vector<std::pair<std::string, std::string>> targets;  // worker, address to call
-  for (const auto id : workers_named(request["workers"])) {
-    const auto view = machine.worker(id);
-    const auto address = to_nannies ? view.info.nanny : view.info.address;
-    if (!address.empty()) targets.emplace_back(view.info.address, address);
-  }
-  const std::string on_error{request["on_error"].as_text("raise")};
-  const auto done = [request, state] {
-    if (state->failed) return request.reply_error(*state->failed);
-    request.reply(std::move(state->replies));
-  };
-  state->open = targets.size();
-  if (targets.empty()) return done();
-  Value message = request["msg"];
+  state->open = to.size();
+  if (to.empty()) return done(Value::Map{});
   message.set("reply", true);
-  for (const auto& [worker, address] : targets) {
+  for (const auto& target : to) {
     // The reply as it is: an answer with an exception inside is for the asker to raise.
-    rpc.call(address, wire::encode(message), 0,
-             [state, done, worker, on_error](Result<wire::Message> reply) {
+    rpc.call(target.address, wire::encode(message), 0,
+             [state, done, worker = target.worker, on_error](Result<wire::Message> reply) {
                auto tree = reply.ok() ? reply.value().parse() : Result<Value>{reply.error()};
                if (tree.ok()) {
                  state->replies.emplace_back(worker, std::move(tree).value());
@@ -227,9 +226,39 @@ void SchedulerServer::Impl::broadcast(const Request& request) {
                } else if (on_error != "ignore") {
                  state->failed = tree.error();
                }
-               if (--state->open == 0) done();
+               if (--state->open > 0) return;
+               if (state->failed)
+                 done(*state->failed);
+               else
+                 done(std::move(state->replies));
              });
   }
+}
+
+void SchedulerServer::Impl::reply_broadcast(const Request& request, const std::vector<Target>& to,
+                                            Value message, const std::string& on_error) {
+  broadcast(to, std::move(message), on_error, [request](Result<Value::Map> replies) {
+    if (replies.ok())
+      request.reply(std::move(replies).value());
+    else
+      request.reply_error(replies.error());
+  });
+}
+
+void SchedulerServer::Impl::broadcast(const Request& request) {
+  auto which = workers_named(request["workers"]);
+  if (!request["hosts"].is_nil()) {
+    if (request["workers"].is_nil()) which.clear();
+    for (const auto id : machine.workers()) {
+      const auto address = comm::parse_tcp_address(machine.worker(id).info.address);
+      const auto is_here = [&](const Value& host) {
+        return address.ok() && host.as_text() == address.value().host;
+      };
+      if (std::ranges::any_of(request["hosts"].as_array(), is_here)) which.push_back(id);
+    }
+  }
+  reply_broadcast(request, targets(which, request["nanny"].as_bool()), request["msg"],
+                  std::string{request["on_error"].as_text("raise")});
 }
 
 void SchedulerServer::Impl::proxy(const Request& request) {

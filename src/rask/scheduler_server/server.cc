@@ -62,6 +62,7 @@ SchedulerServer::Impl::Impl(comm::EventLoop& event_loop, Options given)
   add_cluster_handlers();
   add_topic_handlers();
   add_dataset_handlers();
+  add_plugin_handlers();
 }
 
 std::string SchedulerServer::Impl::contact_address() const {

@@ -110,11 +110,11 @@ void SchedulerServer::Impl::register_worker(const Request& request) {
   server.hand_over(connection);
   connection->start([this, worker](wire::Message&& m) { on_worker_message(worker, m); },
                     [this, worker](const Error& error) { worker_gone(worker, error.message); });
-  connection->send(wire::encode(
-      Value::object({{"status", "OK"},
-                     {"time", loop.now()},
-                     {"heartbeat-interval", heartbeat_interval(machine.workers().size())},
-                     {"worker-plugins", Value::Map{}}})));
+  connection->send(wire::encode(Value::object(
+      {{"status", "OK"},
+       {"time", loop.now()},
+       {"heartbeat-interval", heartbeat_interval(machine.workers().size())},
+       {"worker-plugins", info.runs_python ? worker_plugins : Value{Value::Map{}}}})));
   apply(effects);
   arm_timer();
   log_event("all", Value::object({{"action", "add-worker"}, {"worker", info.address}}));
@@ -156,7 +156,13 @@ void SchedulerServer::Impl::unregister(const Request& request) {
 
 // Dask counts the nannies that are still starting a worker by these connections; they stay open.
 void SchedulerServer::Impl::register_nanny(const Request& request) {
-  request.reply(Value::object({{"status", "OK"}, {"nanny-plugins", Value::Map{}}}));
+  const auto connection = request.connection();
+  request.reply(Value::object({{"status", "OK"}, {"nanny-plugins", nanny_plugins}}));
+  starting_nannies.insert(connection.get());
+  server.hand_over(connection);
+  const auto* key = connection.get();
+  connection->start([this, key](wire::Message&&) { nanny_started(key); },
+                    [this, key](const Error&) { nanny_started(key); });
 }
 
 // ---- What they say ------------------------------------------------------------------------------
