@@ -34,11 +34,13 @@ import msgpack
 from dask._expr import LLGExpr
 from dask._task_spec import GraphNode, convert_legacy_graph
 from dask.utils import parse_timedelta
+from distributed import cluster_dump
 from distributed.core import error_message
 from distributed.protocol import deserialize, dumps as dumps_message, loads as loads_message
 from distributed.protocol.pickle import dumps as dumps_object
 from distributed.protocol.serialize import msgpack_encode_default, to_serialize
 from distributed.utils import has_arg
+from distributed.versions import get_versions
 
 try:
     from distributed.shuffle._core import P2PBarrierTask
@@ -376,7 +378,27 @@ def run_function(fields: dict[str, Any]) -> Iterator[Frames]:
     yield dumps_message(["done", {"status": "OK", "result": to_serialize(result)}])
 
 
+def versions(fields: dict[str, Any]) -> Iterator[Frames]:
+    yield answer("done", get_versions(packages=fields.get("packages")))
+
+
+def write_state(fields: dict[str, Any]) -> Iterator[Frames]:
+    """Writes a cluster dump where only fsspec can."""
+
+    async def state() -> dict[str, Any]:
+        return fields["state"]
+
+    asyncio.run(
+        cluster_dump.write_state(
+            state, fields["url"], fields["format"], **fields.get("storage_options", {})
+        )
+    )
+    yield answer("done", {})
+
+
 OPERATIONS = {
+    "versions": versions,
+    "write_state": write_state,
     "update-graph": update_graph,
     "register_scheduler_plugin": register_scheduler_plugin,
     "run_function": run_function,

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
+#include <limits>
 
 #include "rask/base/units.h"
 
@@ -135,6 +136,8 @@ Result<bool> Config::boolean(std::string_view key, bool fallback) const {
 Result<double> Config::number(std::string_view key, double fallback) const {
   const auto value = text(key);
   if (!value) return fallback;
+  // As in Python; YAML wants a dot before it.
+  if (*value == "inf") return std::numeric_limits<double>::infinity();
   double number = 0;
   if (!YAML::convert<double>::decode(YAML::Node{*value}, number)) {
     return Error{ErrorCode::invalid_argument,

@@ -7,6 +7,9 @@
 #include <array>
 #include <atomic>
 #include <cctype>
+#include <chrono>
+#include <deque>
+#include <mutex>
 
 namespace rask::log {
 namespace {
@@ -28,7 +31,24 @@ spdlog::logger& sink() {
   return *logger;
 }
 
+struct Recent {
+  std::mutex mutex;
+  std::deque<Record> records;
+};
+
+Recent& kept() {
+  static auto* const recent = new Recent;  // As the sink.
+  return *recent;
+}
+
 }  // namespace
+
+std::string_view to_string(Level level) { return kNames[static_cast<std::size_t>(level)]; }
+
+std::vector<Record> recent() {
+  const std::lock_guard lock{kept().mutex};
+  return {kept().records.begin(), kept().records.end()};
+}
 
 void setup(Level level) {
   chosen.store(true, std::memory_order_relaxed);
@@ -54,7 +74,12 @@ bool enabled(Level level) { return level >= threshold.load(std::memory_order_rel
 
 void write(Level level, std::string_view logger, std::string_view message) {
   if (!enabled(level)) return;
-  sink().info("{} - {} - {}", logger, kNames[static_cast<std::size_t>(level)], message);
+  auto text = fmt::format("{} - {} - {}", logger, to_string(level), message);
+  sink().info("{}", text);
+  const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
+  const std::lock_guard lock{kept().mutex};
+  kept().records.push_back({now.count(), level, std::move(text)});
+  if (kept().records.size() > kRecentMax) kept().records.pop_front();
 }
 
 }  // namespace rask::log

@@ -4,7 +4,9 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "rask/base/ids.h"
 #include "rask/base/result.h"
 
 namespace rask::log {
@@ -19,6 +21,16 @@ Result<Level> parse_level(std::string_view name);
 
 void write(Level level, std::string_view logger, std::string_view message);
 bool enabled(Level level);
+std::string_view to_string(Level level);  // "INFO"
+
+// The last records that were written, oldest first: Dask's get_logs.
+struct Record {
+  Seconds created = 0;  // Since the Unix epoch.
+  Level level = Level::info;
+  std::string text;  // "distributed.scheduler - INFO - text"
+};
+std::vector<Record> recent();
+inline constexpr std::size_t kRecentMax = 10'000;  // distributed.admin.log-length
 
 template <class... Args>
 void debug(std::string_view logger, fmt::format_string<Args...> format, Args&&... args) {

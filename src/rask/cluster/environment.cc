@@ -63,6 +63,8 @@ Result<scheduler_server::Options> scheduler_options(const Config& config) {
            config.seconds("distributed.scheduler.unknown-task-duration", 0.5));
   RASK_TRY(const auto bandwidth, config.bytes("distributed.scheduler.bandwidth", 100'000'000));
   machine.bandwidth_bytes_per_s = static_cast<double>(bandwidth);
+  machine.refuse_huge_tasks =
+      config.number("distributed.worker.memory.terminate", 0.95).ok();  // Else it is "false".
   RASK_TRY(machine.validate, config.boolean("distributed.scheduler.validate", false));
   RASK_TRY(const auto log_length, config.number("distributed.admin.low-level-log-length", 1000));
   machine.transition_log_length = static_cast<std::size_t>(log_length);

@@ -108,7 +108,7 @@ void RpcServer::on_message(const ConnectionPtr& connection, wire::Message&& mess
     return;
   }
   const auto op = fields["op"].as_text();
-  if (op == "close-stream") {
+  if (op == "close-stream" || op == "close") {
     connection->close();
     return;
   }

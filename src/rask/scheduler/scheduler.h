@@ -58,6 +58,9 @@ struct Options {
   double bandwidth_bytes_per_s = 100e6;  // distributed.scheduler.bandwidth
   std::size_t transition_log_length = 100'000;
   std::size_t events_log_length = 100'000;
+  // Fail a task whose inputs are larger than its worker's memory_limit; as in Dask, not when
+  // distributed.worker.memory.terminate is off.
+  bool refuse_huge_tasks = true;
   bool validate = false;  // Check every invariant after every event (slow).
 };
 

@@ -138,7 +138,7 @@ void State::propagate_forgotten(std::uint32_t id) {
 // A crude net against errors of orders of magnitude.    source: Scheduler._add_to_processing
 bool State::too_large_for(std::uint32_t id, const Worker& worker) {
   auto& task = tasks[id];
-  if (worker.info.memory_limit_bytes == 0) return false;
+  if (worker.info.memory_limit_bytes == 0 || !options.refuse_huge_tasks) return false;
   std::int64_t nbytes = 0;
   for (const auto& edge : task.dependencies)
     nbytes += std::max<std::int64_t>(0, tasks[edge.task].nbytes);
@@ -148,7 +148,10 @@ bool State::too_large_for(std::uint32_t id, const Worker& worker) {
       task.key.str(), format_bytes(static_cast<std::uint64_t>(nbytes)), worker.info.address,
       format_bytes(worker.info.memory_limit_bytes));
   if (task.dependents.empty())
-    text += " Keep the result in parts, write it to storage, or reduce it first.";
+    text +=
+        " It seems like you called client.compute() on a huge collection. Keep the result in "
+        "parts, "
+        "write it to storage, or reduce it first.";
   log(40, text);
   Failure failure;
   failure.blame = task.key;

@@ -12,6 +12,7 @@
 #include "rask/comm/rpc_server.h"
 #include "rask/protocol/codec.h"
 #include "rask/scheduler_server/server.h"
+#include "rask/scheduler_server/task_stream.h"
 
 namespace rask::scheduler_server {
 
@@ -102,13 +103,16 @@ struct SchedulerServer::Impl {
   void carry_out_held(ClientId client);
 
   // ---- RPC (rpc_*.cc)
+  // An operation that only looks.
   template <class Function>
-  void on_question(const char* op, Function function);
+  void on_question(const char* op, Function function) {
+    server.on(op, [function](const Request& request) { request.reply(function(request)); });
+  }
   void add_info_handlers();
   void add_task_info_handlers();
   void add_data_handlers();
   void add_cluster_handlers();
-  Value identity() const;
+  Value identity(std::int64_t workers_max = -1) const;  // Of so many workers; -1: of all.
   Value worker_identity(WorkerId worker) const;
   void gather(const Request& request);
   void scatter(const Request& request);
@@ -140,6 +144,14 @@ struct SchedulerServer::Impl {
   void run_function(const Request& request);
   std::vector<WorkerId> python_workers() const;
   void nanny_started(const comm::Connection* connection);
+
+  // ---- what tells of a run (rpc_diagnostics.cc)
+  void add_diagnostic_handlers();
+  void profile(const Request& request);
+  void benchmark_hardware(const Request& request);
+  void cluster_state(const Request& request, std::function<void(Result<Value>)> done);
+  Value state_for_dump(const std::set<std::string, std::less<>>& without) const;
+  Value task_for_dump(const Key& key) const;
 
   // ---- topics, datasets, metadata (topics.cc)
   void add_topic_handlers();
@@ -198,6 +210,7 @@ struct SchedulerServer::Impl {
   std::set<std::string> flushed;
   std::map<std::string, std::function<void()>> waiting_for_flush;
   Value metadata;
+  TaskStream task_stream;
   Value worker_plugins;  // {name: pickle}, for workers that run Python.
   Value nanny_plugins = Value::Map{};
   std::set<std::string> scheduler_plugins;

@@ -136,18 +136,27 @@ Lowering::Process* Lowering::choose() {
   const bool is_small = nbytes(queue_.front().frames) <= kAheadBytesMax / kAheadMax;
   for (const auto& process : processes_) {
     const auto& open = process->open;
-    const bool is_stuck = !open.empty() && loop_.now() - open.front().since > options_.patience;
+    const bool is_stuck = this->is_stuck(*process);
     const bool has_room =
         open.empty() || (is_small && !is_stuck && open.size() < kAheadMax &&
                          nbytes(open.back().frames) <= kAheadBytesMax / kAheadMax);
     if (has_room && (best == nullptr || open.size() < best->open.size())) best = process.get();
   }
   if (best != nullptr) return best;
-  const bool all_stuck = std::ranges::all_of(processes_, [this](const auto& process) {
-    return !process->open.empty() && loop_.now() - process->open.front().since > options_.patience;
-  });
+  const bool all_stuck =
+      std::ranges::all_of(processes_, [this](const auto& process) { return is_stuck(*process); });
   const bool may_start = static_cast<int>(processes_.size()) < options_.processes_max;
   return all_stuck && may_start ? start() : nullptr;
+}
+
+// One that is only starting is as good as one that would be started.
+bool Lowering::is_stuck(const Process& process) const {
+  return process.ready && !process.open.empty() &&
+         loop_.now() - process.open.front().since > options_.patience;
+}
+
+void Lowering::prepare() {
+  if (processes_.empty()) start();
 }
 
 std::vector<std::string> Lowering::command() const {
@@ -214,6 +223,7 @@ void Lowering::read(Process& process, const wire::Message& message) {
   const auto kind = reader.text();
   if (kind == "ready") {
     process.ready = true;
+    if (!process.open.empty()) process.open.front().since = loop_.now();
     return;
   }
   if (process.open.empty()) return;
@@ -303,7 +313,7 @@ void Lowering::look_after(Process& process) {
         fmt::format("was ended after {} s (rask.scheduler.lowering-timeout)", options_.timeout);
     process.child->signal(SIGKILL);
   }
-  if (age < options_.patience) return;
+  if (!is_stuck(process)) return;
   std::deque<Pending> elsewhere;
   for (auto pending = process.open.begin() + 1; pending != process.open.end(); ++pending) {
     if (pending->is_for_each || !pending->done) continue;

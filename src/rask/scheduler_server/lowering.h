@@ -46,6 +46,8 @@ class Lowering {
   void ask(std::string_view op, const wire::Value& fields, Done done);
   // For what changes a process (a plugin): asked of one now, and of each that starts later first.
   void ask_each(std::string_view op, const wire::Value& fields, Done done);
+  // Starts a process, so that the first request need not wait for it.
+  void prepare();
   void close();
   std::vector<int> pids() const;
 
@@ -68,6 +70,7 @@ class Lowering {
 
   void pump();
   Process* choose();
+  bool is_stuck(const Process& process) const;
   Process* start();
   void send(Process& process, Pending pending);
   void on_message(std::uint64_t id, wire::Message&& message);

@@ -59,22 +59,25 @@ Value SchedulerServer::Impl::worker_identity(WorkerId worker) const {
                         {"nanny", view.info.nanny.empty() ? Value{} : Value{view.info.nanny}}});
 }
 
-Value SchedulerServer::Impl::identity() const {
+Value SchedulerServer::Impl::identity(std::int64_t workers_max) const {
   Value::Map all;
+  std::int64_t count = 0;
   std::int64_t threads = 0;
   std::uint64_t memory = 0;
   for (const auto id : machine.workers()) {
     const auto view = machine.worker(id);
     threads += view.info.nthreads;
     memory += view.info.memory_limit_bytes;
-    all.emplace_back(view.info.address, worker_identity(id));
+    ++count;
+    if (workers_max < 0 || count <= workers_max)
+      all.emplace_back(view.info.address, worker_identity(id));
   }
   return Value::object({{"type", "Scheduler"},
                         {"id", server_id},
                         {"address", contact_address()},
                         {"services", Value::Map{}},
                         {"started", started},
-                        {"n_workers", static_cast<std::int64_t>(all.size())},
+                        {"n_workers", count},
                         {"total_threads", threads},
                         {"total_memory", memory},
                         {"workers", std::move(all)}});
@@ -98,12 +101,6 @@ std::optional<ClientId> SchedulerServer::Impl::client_named(std::string_view nam
     if (session.name == name) return static_cast<ClientId>(number);
   }
   return std::nullopt;
-}
-
-// An operation that only looks.
-template <class Function>
-void SchedulerServer::Impl::on_question(const char* op, Function function) {
-  server.on(op, [function](const Request& request) { request.reply(function(request)); });
 }
 
 void SchedulerServer::Impl::add_task_info_handlers() {
@@ -157,7 +154,7 @@ void SchedulerServer::Impl::add_task_info_handlers() {
 }
 
 void SchedulerServer::Impl::add_info_handlers() {
-  on_question("identity", [this](const Request&) { return identity(); });
+  on_question("identity", [this](const Request& r) { return identity(r["n_workers"].as_int(-1)); });
   on_question("echo", [](const Request& r) { return r["data"]; });
   on_question("ping", [](const Request&) { return Value{"pong"}; });
   on_question("ncores", [this](const Request& r) {
@@ -194,10 +191,6 @@ void SchedulerServer::Impl::add_info_handlers() {
   on_question("check_idle", [this](const Request&) {
     const auto since = machine.idle_since();
     return since ? Value{*since} : Value{};
-  });
-  on_question("versions", [](const Request&) {
-    return Value::object(
-        {{"host", Value::Map{}}, {"packages", Value::object({{"rask", RASK_VERSION}})}});
   });
 }
 

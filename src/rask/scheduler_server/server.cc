@@ -63,6 +63,7 @@ SchedulerServer::Impl::Impl(comm::EventLoop& event_loop, Options given)
   add_topic_handlers();
   add_dataset_handlers();
   add_plugin_handlers();
+  add_diagnostic_handlers();
 }
 
 std::string SchedulerServer::Impl::contact_address() const {
@@ -154,7 +155,10 @@ void SchedulerServer::Impl::close(const std::string& reason) {
     dirty_workers.push_back(number);
   }
   for (auto& [number, session] : clients) {
-    session.batch.add(Value::object({{"op", "stream-closed"}}));
+    // A stock client that is told tries no more to reconnect, and then never says that it failed.
+    if (session.connection->peer().dense) {
+      session.batch.add(Value::object({{"op", "stream-closed"}}));
+    }
     session.close_after = true;
     mark_dirty(session);
     dirty_clients.push_back(number);

@@ -54,7 +54,10 @@ void SchedulerServer::Impl::register_client(const Request& request) {
   session.batch.add(protocol::ToClient{protocol::StreamStart{}});
   mark_dirty(session);
   dirty_clients.push_back(static_cast<std::uint32_t>(client));
-  log_event("all", Value::object({{"action", "add-client"}, {"client", name}}));
+  if (!dense) lowering.prepare();  // Python clients soon submit something.
+  const auto event = Value::object({{"action", "add-client"}, {"client", name}});
+  log_event("all", event);
+  log_event(name, event);
 }
 
 namespace {
@@ -239,6 +242,7 @@ void SchedulerServer::Impl::on_worker_message(WorkerId worker, const wire::Messa
     return std::holds_alternative<protocol::LogEvent>(item) ||
            std::holds_alternative<protocol::OtherMessage>(item);
   };
+  if (task_stream.recording()) task_stream.record(machine, worker, batch.value());
   with_machine([&](Seconds now, Effects& effects) {
     // The machine looks ahead in a batch.
     if (std::ranges::none_of(batch.value(), is_ours))
@@ -316,10 +320,22 @@ void SchedulerServer::Impl::drop_worker(WorkerId worker) {
 
 // ---- What they are told -------------------------------------------------------------------------
 
+namespace {
+
+// Stock workers show the stimulus in their stories, under the name that Dask gives it.
+void spell_out(protocol::ToWorker& message) {
+  if (auto* task = std::get_if<protocol::ComputeTask>(&message)) {
+    task->stimulus_id = fmt::format("compute-task-{}", task->run_id);
+  }
+}
+
+}  // namespace
+
 void SchedulerServer::Impl::apply(Effects& effects) {
   for (auto& effect : effects) {
     if (auto* to_worker = std::get_if<scheduler::SendToWorker>(&effect)) {
       if (auto* session = session_of(to_worker->worker)) {
+        if (!session->connection->peer().dense) spell_out(to_worker->message);
         session->batch.add(to_worker->message);
         if (!session->dirty) {
           mark_dirty(*session);

@@ -8,11 +8,12 @@ using scheduler::Effects;
 
 void SchedulerServer::Impl::log_event(const std::string& name, Value event) {
   Topic& topic = topics[name];
-  topic.events.emplace_back(loop.now(), event);
+  const auto now = loop.now();
+  topic.events.emplace_back(now, event);
   if (topic.events.size() > options.machine.events_log_length) topic.events.pop_front();
   if (topic.subscribers.empty()) return;
   wire::MessageWriter writer;
-  writer.value(event);
+  writer.value(Value::Array{now, std::move(event)});
   const wire::Message message{writer.take()};
   wire::Reader reader{message.root()};
   const auto payload = message.payload(reader);
