@@ -313,6 +313,7 @@ class SchedulerStandIn:
 
     def __init__(self) -> None:
         self.local_directory = tempfile.mkdtemp(prefix="rask-lower-")
+        self.then: list[dict[str, Any]] = []  # What the scheduler itself is to do next.
 
     async def upload_file(self, filename: str, data: bytes | str, load: bool = True) -> dict:
         path = os.path.join(self.local_directory, os.path.basename(filename))
@@ -330,6 +331,16 @@ class SchedulerStandIn:
             elif extension == ".py":
                 importlib.import_module(name)
         return {"status": "OK", "nbytes": len(data)}
+
+    async def register_nanny_plugin(self, comm: Any, plugin: bytes, name: str, **kw: Any) -> dict:
+        return self.later("register_nanny_plugin", plugin=plugin, name=name, **kw)
+
+    async def register_worker_plugin(self, comm: Any, plugin: bytes, name: str, **kw: Any) -> dict:
+        return self.later("register_worker_plugin", plugin=plugin, name=name, **kw)
+
+    def later(self, op: str, **fields: Any) -> dict:
+        self.then.append({"op": op, **fields})
+        return {}
 
     def __getattr__(self, name: str) -> Any:
         raise NotImplementedError(
@@ -359,8 +370,9 @@ def register_scheduler_plugin(fields: dict[str, Any]) -> Iterator[Frames]:
         raise NotImplementedError(
             f"this scheduler is native: it cannot call the plugin's {', '.join(hooks)}"
         )
+    scheduler.then = []
     asyncio.run(run_maybe(plugin.start, scheduler))
-    yield answer("done", {})
+    yield answer("done", {"then": scheduler.then})
 
 
 async def run_maybe(function: Callable, *args: Any, **kwargs: Any) -> Any:

@@ -93,6 +93,7 @@ std::vector<Key> Scheduler::keys() const {
   return out;
 }
 
+std::size_t Scheduler::open_moves() const { return state_->goals.size() + state_->moves.size(); }
 std::size_t Scheduler::task_count() const { return state_->tasks.size(); }
 
 std::map<std::string, std::map<TaskState, std::size_t>> Scheduler::prefix_states() const {

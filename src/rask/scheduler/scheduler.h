@@ -216,6 +216,8 @@ class Scheduler {
   std::optional<TaskState> task_state(const Key& key) const;  // Cheaper than task(key)->state.
   std::vector<Key> keys() const;                              // Every task that is known.
   std::size_t task_count() const;
+  std::size_t open_moves()
+      const;  // Copies that replicate, rebalance … asked for and are not there.
   std::map<std::string, std::map<TaskState, std::size_t>> prefix_states() const;
   std::size_t client_count() const;
   Seconds total_occupancy() const;

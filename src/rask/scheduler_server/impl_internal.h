@@ -116,6 +116,7 @@ struct SchedulerServer::Impl {
   Value worker_identity(WorkerId worker) const;
   void gather(const Request& request);
   void scatter(const Request& request);
+  void when_moved(Seconds deadline, std::function<void()> done);
   void try_scatter(const Request& request, Seconds deadline);
   std::vector<Target> targets(const std::vector<WorkerId>& which, bool nannies) const;
   // Asks them all; `on_error`: Dask's raise, return, return_pickle or ignore.
@@ -141,6 +142,7 @@ struct SchedulerServer::Impl {
   void register_plugin(const Request& request);
   void register_nanny_plugin(const Request& request);
   void register_scheduler_plugin(const Request& request);
+  void carry_out(const Request& request, Value::Array operations);
   void run_function(const Request& request);
   std::vector<WorkerId> python_workers() const;
   void nanny_started(const comm::Connection* connection);

@@ -10,6 +10,7 @@ using scheduler::Effects;
 
 constexpr std::string_view kLogger = "distributed.scheduler";
 constexpr Seconds kBusyPause = 0.05;
+constexpr Seconds kMovePatience = 30;
 
 void SchedulerServer::Impl::call(const std::string& address, const Value& message, Seconds timeout,
                                  std::function<void(Result<Value>)> done) {
@@ -135,6 +136,14 @@ struct Scattering {
 
 }  // namespace
 
+// Calls `done` when all copies that were asked for are there, or it has taken too long.
+void SchedulerServer::Impl::when_moved(Seconds deadline, std::function<void()> done) {
+  if (machine.open_moves() == 0 || closing || loop.now() >= deadline) return done();
+  loop.call_later(0.005, [this, deadline, done = std::move(done)]() mutable {
+    when_moved(deadline, std::move(done));
+  });
+}
+
 void SchedulerServer::Impl::try_scatter(const Request& request, Seconds deadline) {
   auto targets = workers_named(request["workers"]);
   std::erase_if(targets, [this](WorkerId id) {
@@ -168,7 +177,14 @@ void SchedulerServer::Impl::try_scatter(const Request& request, Seconds deadline
                                                       : 1;
       if (count > 1) machine.replicate(scattering->keys, count, targets, now, out);
     });
-    request.reply(list_of(scattering->keys));
+    const auto event =
+        Value::object({{"action", "scatter"},
+                       {"client", request["client"]},
+                       {"count", static_cast<std::int64_t>(scattering->keys.size())}});
+    log_event("all", event);
+    log_event(std::string{request["client"].as_text()}, event);
+    when_moved(loop.now() + kMovePatience,
+               [request, scattering] { request.reply(list_of(scattering->keys)); });
   };
   scattering->open = parts.size();
   if (parts.empty()) return done();
@@ -296,20 +312,20 @@ void SchedulerServer::Impl::add_data_handlers() {
     r.reply("OK");
   });
   server.on("replicate", [this](const Request& r) {
-    const auto targets = workers_named(r["workers"]);
+    const auto among = workers_named(r["workers"]);
     const auto copies =
-        r["n"].is_nil() ? static_cast<int>(targets.size()) : static_cast<int>(r["n"].as_int());
+        r["n"].is_nil() ? static_cast<int>(among.size()) : static_cast<int>(r["n"].as_int());
     with_machine([&](Seconds now, Effects& out) {
-      machine.replicate(keys_of(r["keys"]), copies, targets, now, out);
+      machine.replicate(keys_of(r["keys"]), copies, among, now, out);
     });
-    r.reply(Value::object({{"status", "OK"}}));
+    when_moved(loop.now() + kMovePatience, [r] { r.reply(Value::object({{"status", "OK"}})); });
   });
   server.on("rebalance", [this](const Request& r) {
     const auto keys = r["keys"].is_nil() ? machine.keys() : keys_of(r["keys"]);
     with_machine([&](Seconds now, Effects& out) {
       machine.rebalance(keys, workers_named(r["workers"]), now, out);
     });
-    r.reply(Value::object({{"status", "OK"}}));
+    when_moved(loop.now() + kMovePatience, [r] { r.reply(Value::object({{"status", "OK"}})); });
   });
   server.on("retry", [this](const Request& r) {
     const auto retried = with_machine(

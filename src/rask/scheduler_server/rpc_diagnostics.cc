@@ -239,7 +239,9 @@ void SchedulerServer::Impl::add_diagnostic_handlers() {
                                   {"format", r["format"]},
                                   {"storage_options", storage}}),
                    [r](Lowering::Answer&& answer) {
-                     r.reply(answer.failure.is_nil() ? Value{} : answer.failure);
+                     if (answer.failure.is_nil()) return r.reply(Value{});
+                     answer.failure.set("status", "uncaught-error");
+                     r.reply(answer.failure);
                    });
     });
   });

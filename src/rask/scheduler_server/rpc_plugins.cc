@@ -15,6 +15,12 @@ constexpr std::string_view kShufflePlugin =
     "cdistributed.shuffle._worker_plugin\nShuffleWorkerPlugin\n"
     ")\x81.";
 
+// As what a handler raises, and not what it returns.
+Value uncaught(Value failure) {
+  failure.set("status", "uncaught-error");
+  return failure;
+}
+
 bool has(const Value& map, std::string_view name) {
   return std::ranges::any_of(map.as_map(),
                              [&](const auto& entry) { return entry.first.as_text() == name; });
@@ -77,10 +83,28 @@ void SchedulerServer::Impl::register_scheduler_plugin(const Request& request) {
   }
   lowering.ask_each("register_scheduler_plugin", request.fields(),
                     [this, request, name](Lowering::Answer&& answer) {
-                      if (!answer.failure.is_nil()) return request.reply(answer.failure);
+                      if (!answer.failure.is_nil()) return request.reply(uncaught(answer.failure));
                       scheduler_plugins.insert(name);
-                      request.reply(Value{});
+                      carry_out(request, answer.fields["then"].as_array());
                     });
+}
+
+// What a plugin asked of the scheduler when it started, one after the other; then the answer.
+void SchedulerServer::Impl::carry_out(const Request& request, Value::Array operations) {
+  if (operations.empty()) return request.reply(Value{});
+  auto operation = operations.front();
+  operations.erase(operations.begin());
+  operation.set("reply", true);
+  rpc.call(contact_address(), wire::encode(operation), 0,
+           [this, request, operations](Result<wire::Message> reply) {
+             if (!reply.ok()) return request.reply_error(reply.error());
+             const auto tree = reply.value().parse();
+             if (!tree.ok()) return request.reply_error(tree.error());
+             for (const auto& [worker, outcome] : tree.value().as_map()) {
+               if (outcome["status"].as_text() == "error") return request.reply(uncaught(outcome));
+             }
+             carry_out(request, operations);
+           });
 }
 
 void SchedulerServer::Impl::run_function(const Request& request) {
