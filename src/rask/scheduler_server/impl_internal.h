@@ -59,8 +59,11 @@ Value list_of(const std::vector<Key>& keys);
 Value list_of(const std::vector<std::string>& texts);
 Seconds heartbeat_interval(std::size_t workers);
 
+class Coordination;  // coordination_internal.h
+
 struct SchedulerServer::Impl {
   Impl(comm::EventLoop& event_loop, Options given);
+  ~Impl();
 
   // ---- life cycle (server.cc)
   Result<Ok> start();
@@ -216,6 +219,7 @@ struct SchedulerServer::Impl {
   std::set<std::string> scheduler_plugins;
   std::set<const comm::Connection*> starting_nannies;
   std::vector<std::function<void()>> waiting_for_nannies;
+  std::unique_ptr<Coordination> coordination;
 };
 
 }  // namespace rask::scheduler_server

@@ -1,6 +1,7 @@
 // The long-lived streams: who comes in, what they say, what they are told, how they leave.
 #include "rask/base/log.h"
 #include "rask/protocol/payloads.h"
+#include "rask/scheduler_server/coordination_internal.h"
 #include "rask/scheduler_server/impl_internal.h"
 
 namespace rask::scheduler_server {
@@ -215,11 +216,12 @@ void SchedulerServer::Impl::handle_client(ClientId client, FromClient&& message,
   }
   if (const auto* other = std::get_if<protocol::OtherMessage>(&message)) {
     if (other->op == "update-graph") return lower_graph(client, *other);
+    const auto tree = protocol::tree(*other);
     if (other->op == "publish_flush_batched_send") {
-      const auto tree = protocol::tree(*other);
       if (tree.ok()) on_flush(tree.value()["uid"].as_text());
       return;
     }
+    if (tree.ok() && coordination->handle(client, other->op, tree.value())) return;
     log::error(kLogger, "client {} sent an operation that this scheduler does not know: {}",
                session_of(client) ? session_of(client)->name : "?", other->op);
     return;
@@ -287,6 +289,7 @@ void SchedulerServer::Impl::remove_client(ClientId client) {
   clients.erase(static_cast<std::uint32_t>(client));
   if (closing) return;
   with_machine([&](Seconds now, Effects& out) { machine.remove_client(client, now, out); });
+  coordination->client_gone(name);
   log_event("all", Value::object({{"action", "remove-client"}, {"client", name}}));
   arm_timer();
 }
