@@ -127,9 +127,8 @@ void Coordination::queue_create(const Request& request, const Name& name) {
 }
 
 void Coordination::queue_put(const Request& request, const Name& name, Deadline deadline) {
-  if (unknown_queue(request, name)) return;
   with_item(request, deadline, [this, request, name, deadline](Item item) {
-    if (unknown_queue(request, name)) return;  // Closed meanwhile.
+    if (unknown_queue(request, name)) return;
     wait(
         request, deadline, comm::error_reply("TimeoutError", "the queue is full"),
         [&](Ticket ticket) {

@@ -9,6 +9,7 @@
 #include "rask/base/log.h"
 #include "rask/scheduler_server/coordination_internal.h"
 #include "rask/scheduler_server/impl_internal.h"
+#include "rask/scheduler_server/watching_internal.h"
 
 namespace rask::scheduler_server {
 
@@ -66,6 +67,7 @@ SchedulerServer::Impl::Impl(comm::EventLoop& event_loop, Options given)
   add_plugin_handlers();
   add_diagnostic_handlers();
   coordination = std::make_unique<Coordination>(*this);
+  watching = std::make_unique<Watching>(*this);
 }
 
 SchedulerServer::Impl::~Impl() = default;
