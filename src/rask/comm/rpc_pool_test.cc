@@ -286,6 +286,37 @@ TEST(RpcServer, knows_when_an_answer_was_acknowledged_or_cannot_be_any_more) {
   EXPECT_EQ(open_answers, 0);
 }
 
+TEST(RpcServer, knows_when_nobody_waits_for_an_answer_any_more) {
+  Rig rig;
+  RpcServer server{"test"};
+  std::vector<std::string> events;
+  server.on("answered", [&](const Request& asked) {
+    server.when_gone(asked.connection(), [&] { events.emplace_back("wrong"); });
+    server.when_gone(asked.connection(), {});
+    asked.reply(Value{true});
+  });
+  server.on("wait", [&](const Request& asked) {
+    server.when_gone(asked.connection(), [&] {
+      events.emplace_back("gone");
+      rig.loop.stop();
+    });
+    rig.loop.stop();
+  });
+  const auto listener = listen(rig.loop, "tcp://127.0.0.1:0", {}, [&](ConnectionPtr came) {
+                          server.serve(std::move(came));
+                        }).value();
+  auto pool = std::make_unique<RpcPool>(rig.loop, Options{});
+  pool->call(listener->address(), request("answered"), 0, [&](Result<wire::Message>) {
+    events.emplace_back("answered");
+    pool->call(listener->address(), request("wait"), 0, [](Result<wire::Message>) {});
+  });
+  rig.run();
+  EXPECT_THAT(events, ElementsAre("answered"));
+  pool.reset();
+  rig.run();
+  EXPECT_THAT(events, ElementsAre("answered", "gone"));
+}
+
 TEST(ReplyValue, errors_of_the_peer_are_errors_here) {
   const wire::Message fine{wire::encode(Value::object({{"status", "OK"}, {"n", 3}}))};
   EXPECT_EQ(reply_value(fine).value()["n"].as_int(), 3);

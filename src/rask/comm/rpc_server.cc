@@ -69,7 +69,9 @@ void RpcServer::serve(ConnectionPtr connection) {
       },
       [this, raw](const Error&) {
         auto ended = connections_.extract(raw);
-        if (!ended.empty()) acknowledge(ended.mapped());
+        if (ended.empty()) return;
+        acknowledge(ended.mapped());
+        if (const auto gone = std::exchange(ended.mapped().gone, {})) gone();
       });
 }
 
@@ -82,6 +84,11 @@ void RpcServer::when_acknowledged(const ConnectionPtr& connection, std::function
 
 void RpcServer::acknowledge(Asking& asking) const {
   if (const auto done = std::exchange(asking.acknowledged, {})) done();
+}
+
+void RpcServer::when_gone(const ConnectionPtr& connection, std::function<void()> gone) {
+  const auto found = connections_.find(connection.get());
+  if (found != connections_.end()) found->second.gone = std::move(gone);
 }
 
 void RpcServer::hand_over(const ConnectionPtr& connection) { connections_.erase(connection.get()); }

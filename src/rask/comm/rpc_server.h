@@ -51,6 +51,9 @@ class RpcServer {
   void hand_over(const ConnectionPtr& connection);
   // Calls `done` once, when the peer has said "OK" behind a reply or its connection has ended.
   void when_acknowledged(const ConnectionPtr& connection, std::function<void()> done);
+  // Calls `gone` once if the connection ends before the next call for it: whoever asked there does
+  // not wait for an answer any more. An empty `gone`: the answer has been given.
+  void when_gone(const ConnectionPtr& connection, std::function<void()> gone);
   void close();
 
  private:
@@ -61,6 +64,7 @@ class RpcServer {
   struct Asking {
     ConnectionPtr connection;
     std::function<void()> acknowledged;
+    std::function<void()> gone = {};
   };
   void acknowledge(Asking& asking) const;
   std::map<Connection*, Asking> connections_;

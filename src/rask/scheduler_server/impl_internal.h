@@ -59,8 +59,12 @@ Value list_of(const std::vector<Key>& keys);
 Value list_of(const std::vector<std::string>& texts);
 Seconds heartbeat_interval(std::size_t workers);
 
+class Coordination;  // coordination_internal.h
+class Watching;      // watching_internal.h
+
 struct SchedulerServer::Impl {
   Impl(comm::EventLoop& event_loop, Options given);
+  ~Impl();
 
   // ---- life cycle (server.cc)
   Result<Ok> start();
@@ -218,6 +222,8 @@ struct SchedulerServer::Impl {
   std::set<std::string> scheduler_plugins;
   std::set<const comm::Connection*> starting_nannies;
   std::vector<std::function<void()>> waiting_for_nannies;
+  std::unique_ptr<Coordination> coordination;
+  std::unique_ptr<Watching> watching;
 };
 
 }  // namespace rask::scheduler_server

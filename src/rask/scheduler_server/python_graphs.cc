@@ -3,6 +3,7 @@
 #include "rask/base/log.h"
 #include "rask/protocol/payloads.h"
 #include "rask/scheduler_server/impl_internal.h"
+#include "rask/scheduler_server/watching_internal.h"
 
 namespace rask::scheduler_server {
 
@@ -52,6 +53,7 @@ std::function<void()> SchedulerServer::Impl::after_lowering(ClientId client, std
         {{"action", "update-graph"}, {"stimulus_id", shared->stimulus_id}, {"status", "OK"}});
     event.set("metrics",
               Value::object({{"tasks", static_cast<std::int64_t>(shared->tasks.size())}}));
+    watching->keys_wanted(shared->keys);
     with_machine([&](Seconds now, Effects& out) {
       machine.handle(client, FromClient{std::move(*shared)}, now, out);
     });

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "rask/base/log.h"
+#include "rask/protocol/payloads.h"
 #include "rask/scheduler_server/impl_internal.h"
 
 namespace rask::scheduler_server {
@@ -145,6 +146,19 @@ void SchedulerServer::Impl::add_task_info_handlers() {
       map.emplace_back(prefix, std::move(counts));
     }
     return Value{std::move(map)};
+  });
+  on_question("get_error_cause", [this](const Request& r) {
+    for (const Key& key : keys_of(r["keys"])) {
+      const auto task = machine.task(key);
+      if (task && !task->exception_blame.empty()) return value_of(task->exception_blame);
+    }
+    return Value{};
+  });
+  on_question("get_runspec", [this](const Request& r) {
+    const auto task = machine.task(key_of(r["key"]));
+    if (!task) return comm::error_reply("KeyError", key_of(r["key"]).str());
+    const auto run_spec = protocol::tree(*task->run_spec);
+    return run_spec.ok() ? run_spec.value() : Value{};
   });
   on_question("get_story", [this](const Request& r) {
     std::vector<std::string> stimuli;

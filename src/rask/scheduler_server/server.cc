@@ -7,7 +7,9 @@
 #include <fstream>
 
 #include "rask/base/log.h"
+#include "rask/scheduler_server/coordination_internal.h"
 #include "rask/scheduler_server/impl_internal.h"
+#include "rask/scheduler_server/watching_internal.h"
 
 namespace rask::scheduler_server {
 
@@ -64,7 +66,11 @@ SchedulerServer::Impl::Impl(comm::EventLoop& event_loop, Options given)
   add_dataset_handlers();
   add_plugin_handlers();
   add_diagnostic_handlers();
+  coordination = std::make_unique<Coordination>(*this);
+  watching = std::make_unique<Watching>(*this);
 }
+
+SchedulerServer::Impl::~Impl() = default;
 
 std::string SchedulerServer::Impl::contact_address() const {
   return listeners.empty() ? std::string{} : listeners.front()->contact_address();

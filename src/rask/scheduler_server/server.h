@@ -16,6 +16,7 @@ struct Options {
   comm::Options comm;
   LoweringOptions lowering;
   std::vector<std::string> addresses = {"tcp://:8786"};  // To listen on; port 0: any free one.
+  Seconds lease_validation_interval = 10;  // distributed.scheduler.locks.lease-validation-interval
   std::string scheduler_file;  // Empty: none. JSON as Dask writes it, removed at the end.
 };
 

@@ -1,7 +1,9 @@
 // The long-lived streams: who comes in, what they say, what they are told, how they leave.
 #include "rask/base/log.h"
 #include "rask/protocol/payloads.h"
+#include "rask/scheduler_server/coordination_internal.h"
 #include "rask/scheduler_server/impl_internal.h"
+#include "rask/scheduler_server/watching_internal.h"
 
 namespace rask::scheduler_server {
 
@@ -120,6 +122,10 @@ void SchedulerServer::Impl::register_worker(const Request& request) {
        {"worker-plugins", info.runs_python ? worker_plugins : Value{Value::Map{}}}})));
   apply(effects);
   arm_timer();
+  if (const auto* session = session_of(worker)) {
+    watching->heartbeat(worker, *session);
+    watching->worker_added(worker);
+  }
   log_event("all", Value::object({{"action", "add-worker"}, {"worker", info.address}}));
 }
 
@@ -140,6 +146,7 @@ void SchedulerServer::Impl::heartbeat_worker(const Request& request) {
   }
   with_machine(
       [&](Seconds now, Effects& out) { machine.heartbeat_worker(*worker, metrics, now, out); });
+  if (session_of(*worker) != nullptr) watching->heartbeat(*worker, *session);
   request.reply(
       Value::object({{"status", "OK"},
                      {"time", loop.now()},
@@ -215,14 +222,18 @@ void SchedulerServer::Impl::handle_client(ClientId client, FromClient&& message,
   }
   if (const auto* other = std::get_if<protocol::OtherMessage>(&message)) {
     if (other->op == "update-graph") return lower_graph(client, *other);
+    const auto tree = protocol::tree(*other);
     if (other->op == "publish_flush_batched_send") {
-      const auto tree = protocol::tree(*other);
       if (tree.ok()) on_flush(tree.value()["uid"].as_text());
       return;
     }
+    if (tree.ok() && coordination->handle(client, other->op, tree.value())) return;
     log::error(kLogger, "client {} sent an operation that this scheduler does not know: {}",
                session_of(client) ? session_of(client)->name : "?", other->op);
     return;
+  }
+  if (const auto* graph = std::get_if<protocol::UpdateGraph>(&message)) {
+    watching->keys_wanted(graph->keys);
   }
   Effects effects;
   machine.handle(client, std::move(message), now, effects);
@@ -243,6 +254,13 @@ void SchedulerServer::Impl::on_worker_message(WorkerId worker, const wire::Messa
            std::holds_alternative<protocol::OtherMessage>(item);
   };
   if (task_stream.recording()) task_stream.record(machine, worker, batch.value());
+  if (watching->collects_tasks()) {
+    for (const auto& item : batch.value()) {
+      if (const auto* done = std::get_if<protocol::TaskFinished>(&item)) {
+        watching->task_finished(*done);
+      }
+    }
+  }
   with_machine([&](Seconds now, Effects& effects) {
     // The machine looks ahead in a batch.
     if (std::ranges::none_of(batch.value(), is_ours))
@@ -287,6 +305,7 @@ void SchedulerServer::Impl::remove_client(ClientId client) {
   clients.erase(static_cast<std::uint32_t>(client));
   if (closing) return;
   with_machine([&](Seconds now, Effects& out) { machine.remove_client(client, now, out); });
+  coordination->client_gone(name);
   log_event("all", Value::object({{"action", "remove-client"}, {"client", name}}));
   arm_timer();
 }
@@ -302,6 +321,7 @@ void SchedulerServer::Impl::worker_gone(WorkerId worker, const std::string& why)
   with_machine([&](Seconds now, Effects& out) {
     machine.remove_worker(worker, false, "handle-worker-cleanup", now, out);
   });
+  watching->worker_removed(address);
   log_event("all", Value::object({{"action", "remove-worker"}, {"worker", address}}));
   arm_timer();
 }
@@ -315,6 +335,7 @@ void SchedulerServer::Impl::drop_worker(WorkerId worker) {
   rpc.forget(session->name);
   const auto address = session->name;
   workers.erase(static_cast<std::uint32_t>(worker));
+  watching->worker_removed(address);
   log_event("all", Value::object({{"action", "remove-worker"}, {"worker", address}}));
 }
 
@@ -343,6 +364,7 @@ void SchedulerServer::Impl::apply(Effects& effects) {
         }
       }
     } else if (auto* to_client = std::get_if<scheduler::SendToClient>(&effect)) {
+      if (watching->collects_tasks()) watching->told_client(to_client->message);
       if (auto* session = session_of(to_client->client)) {
         session->batch.add(to_client->message);
         if (!session->dirty) {
