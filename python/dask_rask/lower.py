@@ -1,7 +1,7 @@
 """Turns the pickled expressions of Python clients into tasks, for a scheduler that runs no Python.
 
-`rask scheduler` starts this program when the first Python client submits something, and talks with
-it over a socket that it finds at file descriptor 3: messages in Dask's framing, without a handshake.
+`rask scheduler` starts this program when the first Python client comes, and talks with it over a
+socket that it finds at file descriptor 3: messages in Dask's framing, without a handshake.
 
     first      ["ready", nil]          from here, when it can take requests
     request    [op, fields]            answered in their order

@@ -1,5 +1,6 @@
 #include "rask/base/log.h"
 
+#include <spdlog/sinks/ringbuffer_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -7,9 +8,6 @@
 #include <array>
 #include <atomic>
 #include <cctype>
-#include <chrono>
-#include <deque>
-#include <mutex>
 
 namespace rask::log {
 namespace {
@@ -19,10 +17,19 @@ constexpr std::array<std::string_view, 5> kNames = {"DEBUG", "INFO", "WARNING", 
 std::atomic<Level> threshold{Level::info};
 std::atomic<bool> chosen{false};
 
+using Kept = spdlog::sinks::ringbuffer_sink_mt;
+
+// Never destroyed: threads may log while the process ends.
+Kept& kept() {
+  static auto* const sink = new std::shared_ptr<Kept>{std::make_shared<Kept>(kRecentMax)};
+  return **sink;
+}
+
 spdlog::logger& sink() {
-  // Never destroyed: threads may log while the process ends.
   static auto* const logger = [] {
-    auto* made = new spdlog::logger("rask", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    const spdlog::sink_ptr recent{&kept(), [](auto*) {}};
+    const auto shown = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+    auto* made = new spdlog::logger("rask", {shown, recent});
     made->set_pattern("%Y-%m-%d %H:%M:%S,%e - %v");
     made->set_level(spdlog::level::trace);
     made->flush_on(spdlog::level::trace);
@@ -31,23 +38,23 @@ spdlog::logger& sink() {
   return *logger;
 }
 
-struct Recent {
-  std::mutex mutex;
-  std::deque<Record> records;
-};
-
-Recent& kept() {
-  static auto* const recent = new Recent;  // As the sink.
-  return *recent;
-}
+constexpr std::array kSpdlogLevels = {spdlog::level::debug, spdlog::level::info,
+                                      spdlog::level::warn, spdlog::level::err,
+                                      spdlog::level::critical};
 
 }  // namespace
 
 std::string_view to_string(Level level) { return kNames[static_cast<std::size_t>(level)]; }
 
 std::vector<Record> recent() {
-  const std::lock_guard lock{kept().mutex};
-  return {kept().records.begin(), kept().records.end()};
+  std::vector<Record> records;
+  for (const auto& entry : kept().last_raw()) {
+    const std::chrono::duration<double> created = entry.time.time_since_epoch();
+    const auto level = std::ranges::find(kSpdlogLevels, entry.level) - kSpdlogLevels.begin();
+    records.push_back({created.count(), static_cast<Level>(level),
+                       std::string{entry.payload.data(), entry.payload.size()}});
+  }
+  return records;
 }
 
 void setup(Level level) {
@@ -74,12 +81,8 @@ bool enabled(Level level) { return level >= threshold.load(std::memory_order_rel
 
 void write(Level level, std::string_view logger, std::string_view message) {
   if (!enabled(level)) return;
-  auto text = fmt::format("{} - {} - {}", logger, to_string(level), message);
-  sink().info("{}", text);
-  const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
-  const std::lock_guard lock{kept().mutex};
-  kept().records.push_back({now.count(), level, std::move(text)});
-  if (kept().records.size() > kRecentMax) kept().records.pop_front();
+  const auto number = static_cast<std::size_t>(level);
+  sink().log(kSpdlogLevels[number], "{} - {} - {}", logger, kNames[number], message);
 }
 
 }  // namespace rask::log
