@@ -31,6 +31,7 @@ std::string as_address(const std::string& text) {
 bool State::is_rootish(const Task& task) const {
   const auto& annotation = annotations[task.annotation];
   if (annotation.restricted() || annotation.needs_resources()) return false;
+  if (nobody_speaks(annotation.language)) return false;  // It would wait in the queue for nothing.
   const auto& group = groups[task.group];
   if (group.size <= total_nthreads * 2) return false;
   if (group.dependencies.size() >= kRootishGroups) return false;
@@ -155,7 +156,8 @@ double State::comm_cost(const Task& task, std::uint32_t worker) const {
 // all tasks with the same annotations, until the cluster changes.
 const std::vector<std::uint32_t>* State::valid_workers(const Task& task) {
   auto& annotation = annotations[task.annotation];
-  if (!annotation.restricted() && !annotation.needs_resources()) return nullptr;
+  const bool is_limited = is_limited_by(annotation.language);
+  if (!annotation.restricted() && !annotation.needs_resources() && !is_limited) return nullptr;
   if (annotation.topology == topology) return &annotation.valid;
   annotation.topology = topology;
   annotation.valid.clear();
@@ -166,25 +168,60 @@ const std::vector<std::uint32_t>* State::valid_workers(const Task& task) {
   };
   for (const auto number : running) {
     const auto& worker = *workers[number];
+    if (!speaks(worker, annotation.language)) continue;
     if (annotation.restricted() && !in(annotation.addresses, worker.info.address) &&
         !in(hosts, worker.host))
       continue;
     if (supplies(worker, annotation)) annotation.valid.push_back(number);
   }
   // Where it would rather run is not there: then anywhere else, but not without its resources.
-  if (annotation.valid.empty() && annotation.source->allow_other_workers) {
-    if (!annotation.needs_resources()) {
+  if (annotation.valid.empty() && annotation.source && annotation.source->allow_other_workers) {
+    if (!annotation.needs_resources() && !is_limited) {
       annotation.topology = 0;  // `valid` does not say "any": work it out again.
       return nullptr;
     }
     for (const auto number : running) {
-      if (supplies(*workers[number], annotation)) annotation.valid.push_back(number);
+      if (speaks(*workers[number], annotation.language) && supplies(*workers[number], annotation))
+        annotation.valid.push_back(number);
     }
   }
   return &annotation.valid;
 }
 
+bool State::speaks(const Worker& worker, Language language) const {
+  switch (language) {
+    case Language::native:
+      return worker.info.runs_native;
+    case Language::python:
+      return worker.info.runs_python;
+    case Language::any:
+      break;
+  }
+  return true;
+}
+
+// Some worker could not run it.
+bool State::is_limited_by(Language language) const {
+  return foreign_to[static_cast<std::size_t>(language)] > 0;
+}
+
+bool State::nobody_speaks(Language language) const {
+  return is_limited_by(language) &&
+         foreign_to[static_cast<std::size_t>(language)] == live_workers.size();
+}
+
+// A change of the cluster may leave queued tasks without any worker that could run them.
+void State::requeue_speechless() {
+  if (!nobody_speaks(Language::native) && !nobody_speaks(Language::python)) return;
+  const auto live = [this](const TaskQueue::Entry& entry) { return queued_is_live(entry); };
+  for (const auto id : queue.tasks(live)) {
+    if (nobody_speaks(annotations[tasks[id].annotation].language))
+      recommend(id, TaskState::released);
+  }
+}
+
 bool State::supplies(const Worker& worker, const Annotation& annotation) const {
+  if (!annotation.source) return true;
   const auto& needed = annotation.source->resources;
   return std::all_of(needed.begin(), needed.end(), [&](const auto& need) {
     const auto at = worker.info.resources.find(need.first);
@@ -198,9 +235,9 @@ std::string State::host_of(const std::string& host) const {
   return at == worker_by_name.end() ? host : workers[at->second]->host;
 }
 
-std::uint32_t State::annotation_of(const protocol::AnnotationsPtr& source) {
+std::uint32_t State::annotation_of(const protocol::AnnotationsPtr& source, Language language) {
   if (!source) return 0;
-  const auto [at, fresh] = annotation_by_source.try_emplace(source.get(), 0);
+  const auto [at, fresh] = annotation_by_source.try_emplace({source.get(), language}, 0);
   if (fresh) {
     if (free_annotations.empty()) {
       at->second = static_cast<std::uint32_t>(annotations.size());
@@ -211,6 +248,7 @@ std::uint32_t State::annotation_of(const protocol::AnnotationsPtr& source) {
     }
     auto& annotation = annotations[at->second];
     annotation.source = source;
+    annotation.language = language;
     for (const auto& text : source->workers) {
       const auto named = worker_by_name.find(text);
       const auto address =
@@ -226,10 +264,10 @@ std::uint32_t State::annotation_of(const protocol::AnnotationsPtr& source) {
 }
 
 void State::release_annotation(std::uint32_t number) {
-  if (number == 0) return;
+  if (number < kLanguages) return;
   auto& annotation = annotations[number];
   if (--annotation.uses != 0) return;
-  annotation_by_source.erase(annotation.source.get());
+  annotation_by_source.erase({annotation.source.get(), annotation.language});
   annotation = Annotation{};
   free_annotations.push_back(number);
 }

@@ -32,6 +32,41 @@ TEST(Placement, tasks_without_relations_are_spread_over_idle_workers) {
             (Lines{"alice compute-task x", "bob compute-task y"}));
 }
 
+// A stock worker knows no task of C++, a native one none of Python.
+TEST(Placement, a_task_goes_only_to_workers_that_speak_its_language) {
+  Rig rig;
+  rig.add_worker("native");
+  rig.add_worker("python", 1, [](WorkerInfo& info) {
+    info.runs_native = false;
+    info.runs_python = true;
+  });
+  rig.take();
+  const auto python = [](auto& graph) {
+    for (auto& task : graph.tasks) task.run_spec.kind = protocol::Payload::Kind::pickled;
+  };
+  EXPECT_EQ(
+      rig.update_graph({{"a", {}, {}}, {"b", {}, {}}, {"c", {}, {}}}, {"a", "b", "c"}, python),
+      (Lines{"python compute-task a", "python compute-task b", "python compute-task c"}));
+  EXPECT_EQ(rig.update_graph({{"x", {}, {}}, {"y", {}, {}}}, {"x", "y"}),
+            (Lines{"native compute-task x", "native compute-task y"}));
+}
+
+TEST(Placement, a_task_that_nobody_speaks_waits_for_a_worker) {
+  Rig rig;
+  rig.add_worker("native");
+  rig.take();
+  const auto python = [](auto& graph) {
+    for (auto& task : graph.tasks) task.run_spec.kind = protocol::Payload::Kind::pickled;
+  };
+  EXPECT_EQ(rig.update_graph({{"a", {}, {}}}, {"a"}, python), Lines{});
+  EXPECT_EQ(rig.scheduler.task_state(Key{"a"}), TaskState::no_worker);
+  rig.add_worker("python", 1, [](WorkerInfo& info) {
+    info.runs_native = false;
+    info.runs_python = true;
+  });
+  EXPECT_EQ(rig.take(), Lines{"python compute-task a"});
+}
+
 TEST(Placement, restrictions_name_addresses_names_or_hosts) {
   Rig rig;
   rig.add_worker("alice");

@@ -84,8 +84,9 @@ void State::check_idle_saturated(std::uint32_t number, Seconds occupied) {
 std::uint32_t State::decide_worker_rootish_queuing_enabled(const Task& task) {
   const auto& of = prefix(task);
   const bool tiny = is_tiny(of);
+  const auto language = annotations[task.annotation].language;
   const auto has_room = [&](const Worker& worker) {
-    return worker.open && (slots_available(worker) > 0 || tiny);
+    return worker.open && speaks(worker, language) && (slots_available(worker) > 0 || tiny);
   };
   if (tiny && sticky_left > 0 && sticky_worker != kNone && has_room(*workers[sticky_worker])) {
     --sticky_left;

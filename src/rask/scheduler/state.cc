@@ -75,7 +75,8 @@ Payload CompactPayload::expand(const wire::Buffer& header) const {
 
 State::State(Options given, Seconds start)
     : options(std::move(given)), story(options.transition_log_length), now(start) {
-  annotations.emplace_back();
+  for (std::uint32_t language = 0; language < kLanguages; ++language)
+    annotations.emplace_back().language = static_cast<Language>(language);
   typenames.emplace_back();
   run_spec_headers.emplace_back();
   clients.push_back(std::make_unique<Client>());  // Futures that nobody holds but all want.

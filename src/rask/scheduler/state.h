@@ -139,7 +139,11 @@ class State {
   bool supplies(const Worker& worker, const Annotation& annotation) const;
   double comm_cost(const Task& task, std::uint32_t worker) const;
   void sum_missing_bytes(const Task& task);
-  std::uint32_t annotation_of(const protocol::AnnotationsPtr& source);
+  std::uint32_t annotation_of(const protocol::AnnotationsPtr& source, Language language);
+  bool speaks(const Worker& worker, Language language) const;
+  bool is_limited_by(Language language) const;
+  bool nobody_speaks(Language language) const;
+  void requeue_speechless();
   void release_annotation(std::uint32_t annotation);
   void change_resources(const Task& task, Worker& worker, double sign);
   std::string host_of(const std::string& host) const;
@@ -335,7 +339,7 @@ class State {
   std::uint32_t last_group = kNone;
   std::vector<Annotation> annotations;
   std::vector<std::uint32_t> free_annotations;
-  std::unordered_map<const void*, std::uint32_t> annotation_by_source;
+  std::map<std::pair<const void*, Language>, std::uint32_t> annotation_by_source;
   Slab<Failure> failures;
   std::vector<std::string> typenames;
   std::unordered_map<std::string, std::uint32_t> typename_by_text;
@@ -353,6 +357,7 @@ class State {
 
   // ---- Counters ------------------------------------------------------------------------------
   std::int64_t total_nthreads = 0;
+  std::array<std::size_t, kLanguages> foreign_to{};  // By language: live workers that lack it.
   std::uint64_t topology = 1;  // Changes with every worker, status and resource.
   std::int64_t last_run_id = -1;
   std::size_t processing_count = 0;

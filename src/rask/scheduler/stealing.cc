@@ -165,7 +165,8 @@ std::uint32_t State::find_thief(const Task& task, std::span<const std::uint32_t>
   };
   const bool any_valid = std::any_of(thieves.begin(), thieves.end(), is_valid);
   const bool loose = annotation.source && annotation.source->allow_other_workers;
-  if (!any_valid && (!loose || annotation.needs_resources())) return kNone;
+  if (!any_valid && (!loose || annotation.needs_resources() || is_limited_by(annotation.language)))
+    return kNone;
   auto best = kNone;
   std::pair<double, std::int64_t> best_cost{};
   for (const auto thief : thieves) {

@@ -95,9 +95,15 @@ struct Task {
 };
 static_assert(sizeof(Task) <= 208);
 
-// What many tasks' annotations say, read once. Number 0 stands for no annotations.
+// Whose run_spec it is: a worker may know one language only.
+enum class Language : std::uint8_t { any, native, python };
+inline constexpr std::uint32_t kLanguages = 3;
+
+// What many tasks' annotations say, read once. The first ones, numbered as Language, stand for no
+// annotations.
 struct Annotation {
   protocol::AnnotationsPtr source;
+  Language language = Language::any;
   std::vector<std::string> addresses;
   std::vector<std::string> hosts;  // or names of workers that were not there yet
   std::uint32_t uses = 0;

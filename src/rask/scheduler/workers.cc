@@ -48,7 +48,10 @@ Result<WorkerId> State::add_worker(const WorkerInfo& info) {
   worker_by_name[name] = number;
   live_workers.insert(number);
   total_nthreads += worker.info.nthreads;
+  for (const auto language : {Language::native, Language::python})
+    foreign_to[static_cast<std::size_t>(language)] += !speaks(worker, language);
   ++topology;
+  requeue_speechless();
   if (worker.running()) running.insert(number);
   check_idle_saturated(number);
   log(20, fmt::format("Register worker addr: {} name: {}", info.address, name));
@@ -134,7 +137,10 @@ void State::remove_worker(std::uint32_t number, bool expected) {
   open.erase(number);
   worker.idle = worker.saturated = worker.open = false;
   total_nthreads -= worker.info.nthreads;
+  for (const auto language : {Language::native, Language::python})
+    foreign_to[static_cast<std::size_t>(language)] -= !speaks(worker, language);
   ++topology;
+  requeue_speechless();
   lose_processing(number, expected);
   lose_replicas(number);
   drain();
