@@ -199,6 +199,7 @@ void GraphUpdate::discard(std::uint32_t id) {
 void GraphUpdate::fill(std::uint32_t id, protocol::GraphTask& source) {
   auto& task = state_.tasks[id];
   state_.set_run_spec(task, std::move(source.run_spec));
+  if (source.p2p) state_.shuffles.add_barrier(id, std::move(source.p2p));
   if (!source.annotations || task.annotation != 0) return;
   task.annotation = state_.annotation_of(source.annotations);
   task.retries = static_cast<std::int32_t>(std::clamp<std::int64_t>(

@@ -159,17 +159,11 @@ const std::vector<std::uint32_t>* State::valid_workers(const Task& task) {
   if (annotation.topology == topology) return &annotation.valid;
   annotation.topology = topology;
   annotation.valid.clear();
-  std::vector<std::string> hosts;
-  for (const auto& host : annotation.hosts) hosts.push_back(host_of(host));
-  const auto in = [](const std::vector<std::string>& texts, const std::string& text) {
-    return std::find(texts.begin(), texts.end(), text) != texts.end();
-  };
+  const auto hosts = hosts_of(annotation);
   for (const auto number : running) {
     const auto& worker = *workers[number];
-    if (annotation.restricted() && !in(annotation.addresses, worker.info.address) &&
-        !in(hosts, worker.host))
-      continue;
-    if (supplies(worker, annotation)) annotation.valid.push_back(number);
+    if (permits(annotation, hosts, worker) && supplies(worker, annotation))
+      annotation.valid.push_back(number);
   }
   // Where it would rather run is not there: then anywhere else, but not without its resources.
   if (annotation.valid.empty() && annotation.source->allow_other_workers) {
@@ -184,6 +178,16 @@ const std::vector<std::uint32_t>* State::valid_workers(const Task& task) {
   return &annotation.valid;
 }
 
+// Whether the restrictions name the worker or its host, or there are none.
+bool State::permits(const Annotation& annotation, const std::vector<std::string>& hosts,
+                    const Worker& worker) const {
+  const auto in = [](const std::vector<std::string>& texts, const std::string& text) {
+    return std::find(texts.begin(), texts.end(), text) != texts.end();
+  };
+  return !annotation.restricted() || in(annotation.addresses, worker.info.address) ||
+         in(hosts, worker.host);
+}
+
 bool State::supplies(const Worker& worker, const Annotation& annotation) const {
   const auto& needed = annotation.source->resources;
   return std::all_of(needed.begin(), needed.end(), [&](const auto& need) {
@@ -196,6 +200,12 @@ bool State::supplies(const Worker& worker, const Annotation& annotation) const {
 std::string State::host_of(const std::string& host) const {
   const auto at = worker_by_name.find(host);
   return at == worker_by_name.end() ? host : workers[at->second]->host;
+}
+
+std::vector<std::string> State::hosts_of(const Annotation& annotation) const {
+  std::vector<std::string> hosts;
+  for (const auto& host : annotation.hosts) hosts.push_back(host_of(host));
+  return hosts;
 }
 
 std::uint32_t State::annotation_of(const protocol::AnnotationsPtr& source) {
@@ -232,6 +242,13 @@ void State::release_annotation(std::uint32_t number) {
   annotation_by_source.erase(annotation.source.get());
   annotation = Annotation{};
   free_annotations.push_back(number);
+}
+
+// REQUIRES that what it asks for of resources stays the same.
+void State::annotate(Task& task, const protocol::AnnotationsPtr& source) {
+  const auto before = task.annotation;
+  task.annotation = annotation_of(source);
+  release_annotation(before);
 }
 
 void State::change_resources(const Task& task, Worker& worker, double sign) {

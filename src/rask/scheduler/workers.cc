@@ -135,9 +135,15 @@ void State::remove_worker(std::uint32_t number, bool expected) {
   worker.idle = worker.saturated = worker.open = false;
   total_nthreads -= worker.info.nthreads;
   ++topology;
+  // Before anything is sent out again: it would run into what is over.
+  shuffles.worker_leaves(worker.info.address);
   lose_processing(number, expected);
   lose_replicas(number);
-  drain();
+  do {
+    shuffles.recommend_restarts();
+    drain();
+  } while (shuffles.has_restarts());
+  shuffles.worker_left();
   RASK_ASSERT(worker.processing.empty() && worker.has_what.empty());
   for (auto& level : worker.stealable) level = {};
   worker.needs_what.clear();
