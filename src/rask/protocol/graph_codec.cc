@@ -167,8 +167,7 @@ std::size_t write_graph(wire::MessageWriter& writer, const std::vector<GraphTask
   std::size_t frame_bytes = 0;
   std::int64_t place = 0;
   for (const auto& task : tasks) {
-    const bool is_short =
-        task.annotations == nullptr && task.order == place && task.p2p == nullptr;
+    const bool is_short = task.annotations == nullptr && task.order == place && task.p2p == nullptr;
     ++place;
     root.array(is_short ? 2 : task.p2p == nullptr ? 4 : 5);
     root.array(task.dependencies.size());

@@ -1,5 +1,6 @@
 #pragma once
-// Pickles of objects, opcode by opcode. Private to the room. Opcodes: Lib/pickletools.py of CPython.
+// Pickles of objects, opcode by opcode. Private to the room. Opcodes: Lib/pickletools.py of
+// CPython.
 #include <bit>
 #include <cstdint>
 #include <string>

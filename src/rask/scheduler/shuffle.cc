@@ -97,8 +97,8 @@ ShuffleAnswer<std::vector<Address>> Shuffles::barrier(const ShuffleRequest& requ
   if (consistent)
     return std::vector<Address>(run->second.participating_workers.begin(),
                                 run->second.participating_workers.end());
-  state_.log(30, fmt::format("Shuffle {} restarted due to data inconsistency during barrier",
-                             request.id));
+  state_.log(
+      30, fmt::format("Shuffle {} restarted due to data inconsistency during barrier", request.id));
   const auto barrier = run->second.barrier;
   // Workers must know that the run is over before they get its transfer tasks again.
   deactivate(run, fmt::format("{} restarted", run->second.name()));
@@ -222,10 +222,9 @@ void Shuffles::note_failure(std::uint32_t id) {
   for (auto& [name, run] : active_) {
     if (run.failed || !is_next_to(run.barrier)) continue;
     run.failed = true;
-    state_.out->push_back(TopicEvent{
-        "p2p",
-        Value::object(
-            {{"action", "p2p-failed"}, {"shuffle", name}, {"stimulus", state_.stimulus()}})});
+    state_.out->push_back(TopicEvent{"p2p", Value::object({{"action", "p2p-failed"},
+                                                           {"shuffle", name},
+                                                           {"stimulus", state_.stimulus()}})});
     return;
   }
 }
@@ -242,8 +241,8 @@ void Shuffles::deactivate(Runs::iterator found, const std::string& message) {
     if (worker != state_.worker_by_address.end())
       state_.send(worker->second, protocol::OtherMessage{"shuffle-fail", text});
   }
-  state_.log(30, fmt::format("Shuffle {} deactivated due to stimulus '{}'", run.id,
-                             state_.stimulus()));
+  state_.log(30,
+             fmt::format("Shuffle {} deactivated due to stimulus '{}'", run.id, state_.stimulus()));
   for (const auto& edge : state_.tasks[run.barrier].dependents) unset_restriction(edge.task);
   if (collecting_) archived_.push_back(run.barrier);
 }
@@ -259,9 +258,9 @@ void Shuffles::set_restriction(Run& run, std::uint32_t id, const Address& worker
     auto map = wire::Message{{protocol::annotations_map(made)}}.parse();
     Value others = map.ok() ? std::move(map).value() : Value{Value::Map{}};
     Value::Array addresses(annotation.addresses.begin(), annotation.addresses.end());
-    others.set(kOriginalRestrictions,
-               addresses.empty() ? Value{}
-                                 : Value::object({{"__Set__", true}, {"as-list", addresses}}));
+    others.set(
+        kOriginalRestrictions,
+        addresses.empty() ? Value{} : Value::object({{"__Set__", true}, {"as-list", addresses}}));
     made.workers = {worker};
     made.others = wire::encode(others)[0];
     restricted = std::make_shared<const protocol::Annotations>(std::move(made));

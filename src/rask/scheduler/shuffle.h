@@ -83,7 +83,8 @@ class Shuffles {
     protocol::Payload run_spec = {};
     bool failed = false;
     // Output tasks with the same annotations that go to the same worker share theirs.
-    std::map<std::pair<protocol::AnnotationsPtr, Address>, protocol::AnnotationsPtr> restricted = {};
+    std::map<std::pair<protocol::AnnotationsPtr, Address>, protocol::AnnotationsPtr> restricted =
+        {};
 
     std::string name() const;  // For people and in errors, as in Dask.
   };

@@ -115,8 +115,7 @@ TEST_F(ShuffleTest, the_first_transfer_spreads_the_partitions_over_the_workers) 
 
 TEST_F(ShuffleTest, what_cannot_be_is_refused_as_dask_refuses_it) {
   EXPECT_EQ(get("tcp://a:1"), kInconsistent + ": No active shuffle with id='s' found");
-  EXPECT_EQ(get("tcp://c:1"),
-            kInconsistent + ": Scheduler is unaware of this worker 'tcp://c:1'");
+  EXPECT_EQ(get("tcp://c:1"), kInconsistent + ": Scheduler is unaware of this worker 'tcp://c:1'");
   EXPECT_EQ(get_or_create("t-0", "tcp://a:1"),
             kInconsistent +
                 ": Barrier task with key 'shuffle-barrier-s' does not exist. This may be caused by "
@@ -124,8 +123,7 @@ TEST_F(ShuffleTest, what_cannot_be_is_refused_as_dask_refuses_it) {
   submit();
   EXPECT_EQ(get_or_create("t-7", "tcp://a:1"), "KeyError: t-7");
   EXPECT_EQ(get_or_create("o-0", "tcp://a:1"),
-            kInconsistent +
-                ": Expected <TaskState 'o-0' waiting> to be processing, is waiting.");
+            kInconsistent + ": Expected <TaskState 'o-0' waiting> to be processing, is waiting.");
   EXPECT_EQ(restrict_task(1, "o-0", "tcp://a:1"), "KeyError: s");
   EXPECT_EQ(barrier(1), "KeyError: s");
   EXPECT_EQ(get_or_create("t-0", "tcp://a:1"), "OK");
@@ -176,11 +174,9 @@ TEST_F(ShuffleTest, an_output_runs_where_its_partition_is) {
     }
   }
   ASSERT_NE(sent, nullptr);
-  const auto annotations = protocol::tree({.kind = Payload::Kind::inlined,
-                                           .header = {},
-                                           .frames = {sent->annotations->others}});
-  EXPECT_EQ(annotations.value(),
-            wire::Value::object({{"shuffle_original_restrictions", nullptr}}));
+  const auto annotations = protocol::tree(
+      {.kind = Payload::Kind::inlined, .header = {}, .frames = {sent->annotations->others}});
+  EXPECT_EQ(annotations.value(), wire::Value::object({{"shuffle_original_restrictions", nullptr}}));
 }
 
 TEST_F(ShuffleTest, restrictions_come_back_when_the_run_is_over) {
@@ -334,17 +330,16 @@ TEST(ShuffleRunSpec, it_holds_run_spec_and_workers) {
   wire::Reader header{payload.value().header.view()};
   ASSERT_EQ(header.map(), 2U);
   EXPECT_EQ(header.text(), "pickled-obj");
-  const std::string golden =
-      std::string{"\x80\x05\x8c\x08the spec"} + std::string{"r\0\0\0\0", 5} + "0" +
-      std::string{"X\x18\0\0\0distributed.shuffle._core", 29} +
-      std::string{"X\x0e\0\0\0ShuffleRunSpec", 19} + "\x93)\x81}(" +
-      std::string{"X\x06\0\0\0run_idJ\x07\0\0\0", 16} +
-      std::string{"X\x04\0\0\0spec", 9} + std::string{"j\0\0\0\0", 5} +
-      std::string{"X\x0a\0\0\0worker_for", 15} + "}(" +
-      std::string{"J\0\0\0\0", 5} + std::string{"X\x09\0\0\0tcp://a:1", 14} +
-      std::string{"r\x01\0\0\0", 5} + "(" + std::string{"J\x01\0\0\0", 5} +
-      std::string{"J\x02\0\0\0", 5} + "t" + std::string{"j\x01\0\0\0", 5} + "u" +
-      std::string{"X\x07\0\0\0span_id", 12} + "Nub.";
+  const std::string golden = std::string{"\x80\x05\x8c\x08the spec"} + std::string{"r\0\0\0\0", 5} +
+                             "0" + std::string{"X\x19\0\0\0distributed.shuffle._core", 30} +
+                             std::string{"X\x0e\0\0\0ShuffleRunSpec", 19} + "\x93)\x81}(" +
+                             std::string{"X\x06\0\0\0run_idJ\x07\0\0\0", 16} +
+                             std::string{"X\x04\0\0\0spec", 9} + std::string{"j\0\0\0\0", 5} +
+                             std::string{"X\x0a\0\0\0worker_for", 15} + "}(" +
+                             std::string{"J\0\0\0\0", 5} + std::string{"X\x09\0\0\0tcp://a:1", 14} +
+                             std::string{"r\x01\0\0\0", 5} + "(" + std::string{"J\x01\0\0\0", 5} +
+                             std::string{"J\x02\0\0\0", 5} + "t" + std::string{"j\x01\0\0\0", 5} +
+                             "u" + std::string{"X\x07\0\0\0span_id", 12} + "Nub.";
   EXPECT_EQ(header.binary(), golden);
 }
 

@@ -111,8 +111,7 @@ struct Barrier : std::enable_shared_from_this<Barrier> {
 
   void finish_round() {
     if (!unexpected.empty())
-      return fail("RuntimeError",
-                  "Unexpected error encountered during P2P barrier: " + unexpected);
+      return fail("RuntimeError", "Unexpected error encountered during P2P barrier: " + unexpected);
     const auto before = std::exchange(workers, std::exchange(again, {})).size();
     if (workers.empty()) return request.reply(Value{});
     log::warning(kLogger, "Failure during broadcast of {}, retrying.", asked.id);
@@ -159,9 +158,8 @@ void SchedulerServer::Impl::shuffle_barrier(const Request& request) {
 
 void SchedulerServer::Impl::add_shuffle_handlers() {
   server.on("shuffle_get", [this](const Request& r) {
-    r.reply(reply_of(with_machine([&](Seconds now, Effects& out) {
-      return machine.shuffle_get(request_of(r), now, out);
-    })));
+    r.reply(reply_of(with_machine(
+        [&](Seconds now, Effects& out) { return machine.shuffle_get(request_of(r), now, out); })));
   });
   server.on("shuffle_get_or_create", [this](const Request& r) {
     r.reply(reply_of(with_machine([&](Seconds now, Effects& out) {
