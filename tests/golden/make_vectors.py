@@ -439,6 +439,7 @@ def shuffle_spec_vectors() -> list[dict]:
     meta = pandas.DataFrame({"a": [1], "b": ["x"]}).iloc[:0]
     specs = [
         ArrayRechunkSpec(id="rechunk", disk=True, new=((2, 2), (4,)), old=((4,), (2, 2))),
+        ArrayRechunkSpec(id="nothing", disk=False, new=((),), old=((),)),
         DataFrameShuffleSpec(
             id="shuffle",
             disk=False,
@@ -450,7 +451,7 @@ def shuffle_spec_vectors() -> list[dict]:
         ),
     ]
     return [
-        {"name": f"{type(spec).__name__}, protocol {p}", "pickle": pickle.dumps(spec, p).hex()}
+        {"name": f"{type(spec).__name__} {spec.id}, protocol {p}", "pickle": pickle.dumps(spec, p).hex()}
         for spec in specs
         for p in range(2, 6)
     ]

@@ -62,6 +62,9 @@ auto fields_of(const T& m) {
   } else if constexpr (kCount == 6) {
     const auto& [a, b, c, d, e, f] = m;
     return std::tie(a, b, c, d, e, f);
+  } else if constexpr (kCount == 7) {
+    const auto& [a, b, c, d, e, f, g] = m;
+    return std::tie(a, b, c, d, e, f, g);
   } else if constexpr (kCount == 9) {
     const auto& [a, b, c, d, e, f, g, h, i] = m;
     return std::tie(a, b, c, d, e, f, g, h, i);
