@@ -437,23 +437,17 @@ def shuffle_spec_vectors() -> list[dict]:
     from distributed.shuffle._shuffle import DataFrameShuffleSpec
 
     meta = pandas.DataFrame({"a": [1], "b": ["x"]}).iloc[:0]
+    shuffle = {"npartitions": 3, "column": "a", "meta": meta, "drop_column": True}
     specs = [
         ArrayRechunkSpec(id="rechunk", disk=True, new=((2, 2), (4,)), old=((4,), (2, 2))),
         ArrayRechunkSpec(id="nothing", disk=False, new=((),), old=((),)),
-        DataFrameShuffleSpec(
-            id="shuffle",
-            disk=False,
-            npartitions=3,
-            column="a",
-            meta=meta,
-            parts_out=[0, 2],
-            drop_column=True,
-        ),
+        DataFrameShuffleSpec(id="shuffle", disk=False, parts_out=[0, 2], **shuffle),
+        DataFrameShuffleSpec(id="whole", disk=True, parts_out=3, **shuffle),
     ]
     return [
         {"name": f"{type(spec).__name__} {spec.id}, protocol {p}", "pickle": pickle.dumps(spec, p).hex()}
         for spec in specs
-        for p in range(2, 6)
+        for p in range(3, 6)
     ]
 
 

@@ -344,7 +344,9 @@ TEST(ShuffleRunSpec, it_holds_run_spec_and_workers) {
 }
 
 TEST(ShuffleRunSpec, more_or_less_than_one_object_is_refused) {
-  for (const std::string bad : {"", "N", "NN.", "(N.", "\x80\x05\x97.", "Nr\xff\xff\xff\x0f."}) {
+  using namespace std::string_literals;
+  for (const auto& bad : {""s, "N."s, "\x80\x02N."s, "\x80\x05N"s, "\x80\x05NN."s, "\x80\x05(N."s,
+                          "\x80\x05\x97."s, "\x80\x05Nr\xff\xff\xff\x0f."s}) {
     protocol::P2PSpec spec;
     spec.spec = bad;
     EXPECT_FALSE(shuffle_run_spec(spec, 1, {}).ok()) << bad;

@@ -294,6 +294,8 @@ std::string write_exception(std::string_view type, std::string_view message) {
 }
 
 Result<PickleFragment> pickle_fragment(std::string_view pickle) {
+  if (pickle.size() < 2 || pickle[0] != '\x80' || pickle[1] < 3)
+    return Error{ErrorCode::invalid_argument, "pickle of a protocol before 3"};
   Unpickler machine{pickle, Unpickler::Objects::describe};
   RASK_TRY([[maybe_unused]] const NodeId root, machine.run());
   // An index is set by an opcode; one beyond their number would cost the reader memory only.

@@ -38,7 +38,8 @@ struct PickleFragment {
   std::string opcodes;
   std::uint32_t memo_end = 0;
 };
-//   errors   as read_pickle, but classes and calls are passed on.
+//   errors   as read_pickle, but classes and calls are passed on; invalid_argument: protocols
+//            before 3, in which names mean what they meant in Python 2.
 Result<PickleFragment> pickle_fragment(std::string_view pickle);
 
 }  // namespace rask::wire
