@@ -74,6 +74,17 @@ def main() -> int:
         got = pickle.loads(bytes.fromhex(exception["pickle"]))
         check(exception["type"], [type(got).__name__, *got.args],
               [exception["type"], exception["text"]])
+    specs = json.loads((HERE / "shuffle_specs.json").read_text())["specs"]
+    stock = {s["name"]: pickle.loads(bytes.fromhex(s["pickle"])) for s in specs}
+    for ours_one in ours["shuffles"]:
+        run = loaded(bytes.fromhex(ours_one["wire"]))["run_spec"]
+        spec = stock[ours_one["name"]]
+        check(
+            ours_one["name"],
+            [type(run).__name__, run.run_id, run.id, repr(run.spec), run.worker_for, run.span_id],
+            ["ShuffleRunSpec", 3, spec.id, repr(spec),
+             {0: "tcp://a:1", (1, 256): "tcp://b:1", -2: "tcp://a:1"}, None],
+        )
     checked = sum(map(len, ours.values()))
     print(f"{checked} checked, {wrong} wrong")
     return 1 if wrong or checked < 100 else 0

@@ -10,6 +10,7 @@
 #include <functional>
 #include <sstream>
 
+#include "rask/scheduler/shuffle.h"
 #include "rask/wire/compression.h"
 #include "rask/wire/message.h"
 #include "rask/wire/pickle.h"
@@ -334,12 +335,32 @@ json::array our_exceptions() {
   return out;
 }
 
+// Runs of shuffles, around specs that stock distributed wrote.
+json::array our_shuffles() {
+  json::array out;
+  for_each("shuffle_specs.json", "specs", [&](const json::object& vector) {
+    protocol::P2PSpec spec;
+    spec.spec = unhex(text_at(vector, "pickle"));
+    const auto run = scheduler::shuffle_run_spec(
+        spec, 3,
+        {{Key::integer(0), "tcp://a:1"},
+         {Key::from_msgpack(std::string_view{"\x92\x01\xcd\x01\x00", 5}), "tcp://b:1"},
+         {Key::integer(-2), "tcp://a:1"}});
+    ASSERT_TRUE(run.ok()) << text_at(vector, "name") << ": " << run.error().message;
+    const auto frames = encode(Value::object({{"run_spec", run.value()}}));
+    out.push_back({{"name", text_at(vector, "name")}, {"wire", hex(on_the_wire(frames))}});
+  });
+  return out;
+}
+
 TEST(Golden, writes_ours_for_stock_to_read) {
   const char* const path = std::getenv("RASK_GOLDEN_OUT");
   if (path == nullptr) GTEST_SKIP() << "RASK_GOLDEN_OUT names no file";
   std::ofstream file{path};
-  file << json::serialize(json::object{
-      {"messages", our_messages()}, {"pickles", our_pickles()}, {"exceptions", our_exceptions()}});
+  file << json::serialize(json::object{{"messages", our_messages()},
+                                       {"pickles", our_pickles()},
+                                       {"exceptions", our_exceptions()},
+                                       {"shuffles", our_shuffles()}});
   file.close();
   EXPECT_TRUE(file.good());
 }

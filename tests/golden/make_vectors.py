@@ -1,4 +1,4 @@
-"""Records what stock distributed writes: messages.json and pickles.json beside this script.
+"""Records what stock distributed writes: messages.json, pickles.json and shuffle_specs.json here.
 
     python tests/golden/make_vectors.py
 
@@ -431,6 +431,26 @@ def refused_vectors() -> list[dict]:
     ]
 
 
+def shuffle_spec_vectors() -> list[dict]:
+    import pandas
+    from distributed.shuffle._rechunk import ArrayRechunkSpec
+    from distributed.shuffle._shuffle import DataFrameShuffleSpec
+
+    meta = pandas.DataFrame({"a": [1], "b": ["x"]}).iloc[:0]
+    shuffle = {"npartitions": 3, "column": "a", "meta": meta, "drop_column": True}
+    specs = [
+        ArrayRechunkSpec(id="rechunk", disk=True, new=((2, 2), (4,)), old=((4,), (2, 2))),
+        ArrayRechunkSpec(id="nothing", disk=False, new=((),), old=((),)),
+        DataFrameShuffleSpec(id="shuffle", disk=False, parts_out=[0, 2], **shuffle),
+        DataFrameShuffleSpec(id="whole", disk=True, parts_out=3, **shuffle),
+    ]
+    return [
+        {"name": f"{type(spec).__name__} {spec.id}, protocol {p}", "pickle": pickle.dumps(spec, p).hex()}
+        for spec in specs
+        for p in range(3, 6)
+    ]
+
+
 def write(name: str, content: dict) -> None:
     made = {
         "made_by": f"distributed {distributed.__version__}, dask {dask.__version__}, "
@@ -450,6 +470,7 @@ def main() -> None:
             "refused": refused_vectors(),
         },
     )
+    write("shuffle_specs.json", {"specs": shuffle_spec_vectors()})
 
 
 if __name__ == "__main__":

@@ -106,6 +106,7 @@ class Cluster {
   void on(scheduler::DropWorker& effect);
   void on(scheduler::RetirementDone& effect);
   void on(scheduler::LogLine& effect);
+  void on(scheduler::TopicEvent&) {}
   void on(scheduler::ShutDown&) {}
 
   std::map<WorkerId, SimWorker*> connected_;

@@ -21,7 +21,7 @@ std::string_view python_type(ErrorCode code) {
 
 }  // namespace
 
-wire::Payload exception_payload(std::string_view builtin_type, std::string_view message) {
+wire::Payload exception_payload(std::string_view type, std::string_view message) {
   static const wire::Buffer header = [] {
     wire::Writer writer;
     writer.map(2);
@@ -33,12 +33,12 @@ wire::Payload exception_payload(std::string_view builtin_type, std::string_view 
   }();
   return {.kind = wire::Payload::Kind::serialized,
           .header = header,
-          .frames = {wire::Buffer::own(wire::write_exception(builtin_type, message))}};
+          .frames = {wire::Buffer::own(wire::write_exception(type, message))}};
 }
 
-wire::Value error_reply(std::string_view builtin_type, std::string_view message) {
+wire::Value error_reply(std::string_view type, std::string_view message) {
   return wire::Value::object({{"status", "uncaught-error"},
-                              {"exception", exception_payload(builtin_type, message)},
+                              {"exception", exception_payload(type, message)},
                               {"traceback", nullptr},
                               {"exception_text", message},
                               {"traceback_text", ""}});

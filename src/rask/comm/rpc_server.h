@@ -70,9 +70,10 @@ class RpcServer {
   std::map<Connection*, Asking> connections_;
 };
 
-// A Python exception with one text, serialised as stock peers do it: RuntimeError(message).
-wire::Payload exception_payload(std::string_view builtin_type, std::string_view message);
+// A Python exception with one text, serialised as stock peers do it: RuntimeError(message). `type`
+// is a built-in one, or "module.name".
+wire::Payload exception_payload(std::string_view type, std::string_view message);
 // {"status": "uncaught-error", …}, which raises that exception at a stock peer.
-wire::Value error_reply(std::string_view builtin_type, std::string_view message);
+wire::Value error_reply(std::string_view type, std::string_view message);
 
 }  // namespace rask::comm

@@ -86,6 +86,56 @@ AnnotationsPtr AnnotationsReader::read(wire::Reader& reader) {
   return annotations;
 }
 
+// ---- Shuffles -----------------------------------------------------------------------------------
+
+namespace {
+
+constexpr std::int64_t kPartitionsMax = UINT32_MAX;
+
+void write_p2p(wire::Writer& writer, const P2PSpec& p2p) {
+  writer.array(3);
+  writer.binary(p2p.spec);
+  writer.integer(p2p.npartitions);
+  writer.array(2 * p2p.partitions.size());
+  for (const auto& [partition, place] : p2p.partitions) {
+    write_key(writer, partition);
+    writer.integer(place);
+  }
+}
+
+// An integer or a list of integers.
+Key read_partition(wire::Reader& reader) {
+  wire::Reader probe = reader;
+  if (probe.peek() == wire::Type::array) {
+    for (auto count = probe.array(); count > 0 && probe.ok(); --count) probe.integer();
+  } else {
+    probe.integer();
+  }
+  if (!probe.ok()) reader.fail();
+  return read_key(reader);
+}
+
+P2PSpecPtr read_p2p(wire::Reader& reader) {
+  if (reader.nil()) return nullptr;
+  if (reader.array() != 3) reader.fail();
+  auto p2p = std::make_shared<P2PSpec>();
+  p2p->spec = reader.binary();
+  p2p->npartitions = reader.integer();
+  if (p2p->npartitions < 0 || p2p->npartitions > kPartitionsMax) reader.fail();
+  const auto count = reader.array();
+  if (count % 2 != 0) reader.fail();
+  p2p->partitions.reserve(std::min<std::size_t>(count / 2, kReserveMax));
+  for (std::uint32_t i = 0; i < count / 2 && reader.ok(); ++i) {
+    auto partition = read_partition(reader);
+    const auto place = reader.integer();
+    if (place < 0 || place >= p2p->npartitions) reader.fail();
+    p2p->partitions.emplace_back(std::move(partition), place);
+  }
+  return reader.ok() ? p2p : nullptr;
+}
+
+}  // namespace
+
 // ---- Tasks --------------------------------------------------------------------------------------
 
 void write_dependency(wire::Writer& writer, const GraphIndex& index, const Key& key) {
@@ -117,15 +167,16 @@ std::size_t write_graph(wire::MessageWriter& writer, const std::vector<GraphTask
   std::size_t frame_bytes = 0;
   std::int64_t place = 0;
   for (const auto& task : tasks) {
-    const bool is_short = task.annotations == nullptr && task.order == place;
+    const bool is_short = task.annotations == nullptr && task.order == place && task.p2p == nullptr;
     ++place;
-    root.array(is_short ? 2 : 4);
+    root.array(is_short ? 2 : task.p2p == nullptr ? 4 : 5);
     root.array(task.dependencies.size());
     for (const auto& key : task.dependencies) write_dependency(root, index, key);
     frame_bytes += write_payload(writer, task.run_spec);
     if (is_short) continue;
     annotations.write(root, task.annotations);
     root.integer(task.order);
+    if (task.p2p != nullptr) write_p2p(root, *task.p2p);
   }
   return frame_bytes;
 }
@@ -143,7 +194,8 @@ void read_task(PayloadReader& payloads, wire::Reader& reader, AnnotationsReader&
   task.run_spec = payloads.read(reader);
   if (field_count > 2) task.annotations = annotations.read(reader);
   if (field_count > 3) task.order = reader.integer();
-  for (std::uint32_t i = 4; i < field_count && reader.ok(); ++i) reader.skip();
+  if (field_count > 4) task.p2p = read_p2p(reader);
+  for (std::uint32_t i = 5; i < field_count && reader.ok(); ++i) reader.skip();
 }
 
 }  // namespace

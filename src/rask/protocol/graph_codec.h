@@ -4,9 +4,12 @@
 //   graph        = [ [key*], [task*] ]             task i has key i
 //   task         = [ [dependency*], run_spec ]                        order: its place in the list
 //                | [ [dependency*], run_spec, annotations, order ]
+//                | [ [dependency*], run_spec, annotations, order, p2p ]
 //   dependency   = i | [key]                       task i of this graph, or a key outside of it
 //   annotations  = nil | n | [priority, retries, [worker*], allow_other_workers, resources, map]
 //                  n: the n-th ones that were written out in this graph, from 0
+//   p2p          = nil | [ spec, npartitions, [partition, place, partition, place …] ]
+//   partition    = i | [i*]
 //
 // A graph of many tasks is read without looking anything up: keys stand once, and a dependency is a
 // number.

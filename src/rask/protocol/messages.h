@@ -73,6 +73,17 @@ struct StartStop {  // {"action": "compute", "start": t, "stop": t}
 
 // ---- client -> scheduler ------------------------------------------------------------------------
 
+// What a P2PBarrierTask says of its shuffle (Dask's ShuffleSpec): the whole for the workers, and
+// for the scheduler the output partitions and which worker each would like.
+struct P2PSpec {
+  std::string spec;  // A pickle.
+  std::int64_t npartitions = 1;
+  // The partition (an integer, or a tuple of them) and its place, in [0, npartitions).
+  std::vector<std::pair<Key, std::int64_t>> partitions;
+  bool operator==(const P2PSpec&) const = default;
+};
+using P2PSpecPtr = std::shared_ptr<const P2PSpec>;  // Null for tasks that are no such barrier.
+
 // One task of a lowered graph.
 struct GraphTask {
   Key key;
@@ -80,6 +91,7 @@ struct GraphTask {
   Payload run_spec;
   AnnotationsPtr annotations;
   std::int64_t order = 0;  // Its place in the graph's order; lower first.
+  P2PSpecPtr p2p = {};
 };
 
 // A graph that is lowered already. A stock client sends a pickled expression instead (`expr_ser`),

@@ -62,6 +62,9 @@ auto fields_of(const T& m) {
   } else if constexpr (kCount == 6) {
     const auto& [a, b, c, d, e, f] = m;
     return std::tie(a, b, c, d, e, f);
+  } else if constexpr (kCount == 7) {
+    const auto& [a, b, c, d, e, f, g] = m;
+    return std::tie(a, b, c, d, e, f, g);
   } else if constexpr (kCount == 9) {
     const auto& [a, b, c, d, e, f, g, h, i] = m;
     return std::tie(a, b, c, d, e, f, g, h, i);
@@ -79,6 +82,9 @@ template <class T>
 concept Comparable = requires(const T& a, const T& b) { a == b; };
 
 inline bool equal(const AnnotationsPtr& a, const AnnotationsPtr& b) {
+  return a == b || (a != nullptr && b != nullptr && *a == *b);
+}
+inline bool equal(const P2PSpecPtr& a, const P2PSpecPtr& b) {
   return a == b || (a != nullptr && b != nullptr && *a == *b);
 }
 inline bool equal(const Payload& a, const Payload& b) { return is_none(a) ? is_none(b) : a == b; }
@@ -254,6 +260,17 @@ class RandomMessages {
     fill(out.run_spec);
     fill(out.annotations);
     out.order = number();
+    if (below(8) == 0) out.p2p = p2p();
+  }
+  P2PSpecPtr p2p() {
+    auto out = std::make_shared<P2PSpec>();
+    out->spec = bytes();
+    out->npartitions = 1 + static_cast<std::int64_t>(below(20));
+    for (std::int64_t i = 0; i < out->npartitions; ++i) {
+      const std::string tuple{'\x92', static_cast<char>(i), '\x03'};
+      out->partitions.emplace_back(below(2) == 0 ? Key::integer(i) : Key::from_msgpack(tuple), i);
+    }
+    return out;
   }
   void fill(UpdateGraph& out) {
     out.tasks.resize(below(30));

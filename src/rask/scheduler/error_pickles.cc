@@ -1,13 +1,11 @@
 // Exceptions that the scheduler itself raises for a task, as pickles that stock Python loads.
 //
-// They stand in the message as bytes, as Dask sends them (pickle.dumps of an exception). Opcodes:
-// Lib/pickletools.py of CPython, protocol 4. source: distributed/scheduler.py, KilledWorker,
-// NoWorkerError, NoValidWorkerError
+// They stand in the message as bytes, as Dask sends them (pickle.dumps of an exception).
+// source: distributed/scheduler.py, KilledWorker, NoWorkerError, NoValidWorkerError
 #include <fmt/format.h>
 
-#include <bit>
-
 #include "rask/base/units.h"
+#include "rask/scheduler/pickle_writer.h"
 #include "rask/scheduler/state.h"
 #include "rask/wire/msgpack.h"
 #include "rask/wire/pickle.h"
@@ -15,96 +13,6 @@
 namespace rask::scheduler {
 
 namespace {
-
-constexpr char kMark = '(';
-constexpr char kTuple = 't';
-constexpr char kReduce = 'R';
-constexpr char kBuild = 'b';
-constexpr char kNil = 'N';
-constexpr char kEmptyTuple = ')';
-constexpr char kEmptyDict = '}';
-constexpr char kSetItems = 'u';
-constexpr char kEmptySet = '\x8f';
-constexpr char kAddItems = '\x90';
-
-class PickleWriter {
- public:
-  PickleWriter() : out_("\x80\x04") {}
-
-  PickleWriter& op(char opcode) {
-    out_ += opcode;
-    return *this;
-  }
-  PickleWriter& text(std::string_view text) {
-    out_ += 'X';
-    append_little_endian(text.size(), 4);
-    out_ += text;
-    return *this;
-  }
-  PickleWriter& bytes(std::string_view bytes) {
-    out_ += 'B';
-    append_little_endian(bytes.size(), 4);
-    out_ += bytes;
-    return *this;
-  }
-  PickleWriter& integer(std::int64_t value) {
-    out_ += '\x8a';
-    out_ += '\x08';
-    append_little_endian(static_cast<std::uint64_t>(value), 8);
-    return *this;
-  }
-  PickleWriter& real(double value) {
-    out_ += 'G';
-    const auto bits = std::bit_cast<std::uint64_t>(value);
-    for (int shift = 56; shift >= 0; shift -= 8) out_ += static_cast<char>(bits >> shift);
-    return *this;
-  }
-  PickleWriter& global(std::string_view module, std::string_view name) {
-    text(module).text(name);
-    return op('\x93');
-  }
-  PickleWriter& key(const Key& key) {
-    wire::Reader reader{key.msgpack()};
-    value(reader);
-    return *this;
-  }
-  std::string take() {
-    out_ += '.';
-    return std::move(out_);
-  }
-
- private:
-  void append_little_endian(std::uint64_t value, int count) {
-    for (int i = 0; i < count; ++i) out_ += static_cast<char>(value >> (8 * i));
-  }
-  void value(wire::Reader& reader) {
-    switch (reader.peek()) {
-      case wire::Type::text:
-        text(reader.text());
-        break;
-      case wire::Type::binary:
-        bytes(reader.binary());
-        break;
-      case wire::Type::integer:
-        integer(reader.integer());
-        break;
-      case wire::Type::real:
-        real(reader.real());
-        break;
-      case wire::Type::array: {
-        op(kMark);
-        for (auto count = reader.array(); count > 0; --count) value(reader);
-        op(kTuple);
-        break;
-      }
-      default:
-        reader.skip();
-        op(kNil);
-    }
-  }
-
-  std::string out_;
-};
 
 Payload inlined(const std::string& pickle) {
   wire::Writer writer;

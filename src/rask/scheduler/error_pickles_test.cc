@@ -31,7 +31,7 @@ TEST(ErrorPickles, a_killed_worker_names_task_and_worker) {
   EXPECT_EQ(text.substr(0, 44), "Attempted to run task 'x-1' on 4 different w");
   EXPECT_NE(text.find("tcp://127.0.0.1:40000"), std::string::npos);
   const auto pickle = pickle_of(payload);
-  EXPECT_EQ(pickle.substr(0, 2), "\x80\x04");
+  EXPECT_EQ(pickle.substr(0, 2), "\x80\x05");
   EXPECT_EQ(pickle.back(), '.');
   const auto read = wire::read_exception(pickle);
   ASSERT_TRUE(read.ok()) << read.error().message;

@@ -201,12 +201,10 @@ void GraphUpdate::fill(std::uint32_t id, protocol::GraphTask& source) {
   const auto language = source.run_spec.kind == protocol::Payload::Kind::pickled ? Language::python
                                                                                  : Language::native;
   state_.set_run_spec(task, std::move(source.run_spec));
+  if (source.p2p) state_.shuffles.add_barrier(id, std::move(source.p2p));
   if (task.annotation != 0) return;
-  if (!source.annotations) {
-    task.annotation = static_cast<std::uint32_t>(language);
-    return;
-  }
   task.annotation = state_.annotation_of(source.annotations, language);
+  if (!source.annotations) return;
   task.retries = static_cast<std::int32_t>(std::clamp<std::int64_t>(
       source.annotations->retries, 0, std::numeric_limits<std::int32_t>::max()));
 }

@@ -18,6 +18,7 @@ void State::check_invariants() const {
     }
   }
   check_counts();
+  shuffles.check_invariants();
 }
 
 void State::check_task(std::uint32_t id) const {

@@ -161,18 +161,12 @@ const std::vector<std::uint32_t>* State::valid_workers(const Task& task) {
   if (annotation.topology == topology) return &annotation.valid;
   annotation.topology = topology;
   annotation.valid.clear();
-  std::vector<std::string> hosts;
-  for (const auto& host : annotation.hosts) hosts.push_back(host_of(host));
-  const auto in = [](const std::vector<std::string>& texts, const std::string& text) {
-    return std::find(texts.begin(), texts.end(), text) != texts.end();
-  };
+  const auto hosts = hosts_of(annotation);
   for (const auto number : running) {
     const auto& worker = *workers[number];
-    if (!speaks(worker, annotation.language)) continue;
-    if (annotation.restricted() && !in(annotation.addresses, worker.info.address) &&
-        !in(hosts, worker.host))
-      continue;
-    if (supplies(worker, annotation)) annotation.valid.push_back(number);
+    if (speaks(worker, annotation.language) && permits(annotation, hosts, worker) &&
+        supplies(worker, annotation))
+      annotation.valid.push_back(number);
   }
   // Where it would rather run is not there: then anywhere else, but not without its resources.
   if (annotation.valid.empty() && annotation.source && annotation.source->allow_other_workers) {
@@ -220,6 +214,16 @@ void State::requeue_speechless() {
   }
 }
 
+// Whether the restrictions name the worker or its host, or there are none.
+bool State::permits(const Annotation& annotation, const std::vector<std::string>& hosts,
+                    const Worker& worker) const {
+  const auto in = [](const std::vector<std::string>& texts, const std::string& text) {
+    return std::find(texts.begin(), texts.end(), text) != texts.end();
+  };
+  return !annotation.restricted() || in(annotation.addresses, worker.info.address) ||
+         in(hosts, worker.host);
+}
+
 bool State::supplies(const Worker& worker, const Annotation& annotation) const {
   if (!annotation.source) return true;
   const auto& needed = annotation.source->resources;
@@ -235,8 +239,14 @@ std::string State::host_of(const std::string& host) const {
   return at == worker_by_name.end() ? host : workers[at->second]->host;
 }
 
+std::vector<std::string> State::hosts_of(const Annotation& annotation) const {
+  std::vector<std::string> hosts;
+  for (const auto& host : annotation.hosts) hosts.push_back(host_of(host));
+  return hosts;
+}
+
 std::uint32_t State::annotation_of(const protocol::AnnotationsPtr& source, Language language) {
-  if (!source) return 0;
+  if (!source) return static_cast<std::uint32_t>(language);
   const auto [at, fresh] = annotation_by_source.try_emplace({source.get(), language}, 0);
   if (fresh) {
     if (free_annotations.empty()) {
@@ -270,6 +280,13 @@ void State::release_annotation(std::uint32_t number) {
   annotation_by_source.erase({annotation.source.get(), annotation.language});
   annotation = Annotation{};
   free_annotations.push_back(number);
+}
+
+// REQUIRES that what it asks for of resources stays the same.
+void State::annotate(Task& task, const protocol::AnnotationsPtr& source) {
+  const auto before = task.annotation;
+  task.annotation = annotation_of(source, annotations[before].language);
+  release_annotation(before);
 }
 
 void State::change_resources(const Task& task, Worker& worker, double sign) {

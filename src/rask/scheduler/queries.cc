@@ -156,6 +156,7 @@ std::vector<WorkerId> Scheduler::workers_to_close(int wanted) const {
   for (const auto number : state.live_workers) {
     const auto& worker = *state.workers[number];
     if (worker.long_running != 0) continue;  // Its tasks wait for others: closing it starts over.
+    if (state.shuffles.participates(worker.info.address)) continue;  // So would the shuffle.
     order.push_back(number);
     limit += static_cast<double>(worker.info.memory_limit_bytes);
     total += static_cast<double>(worker.nbytes);

@@ -393,6 +393,7 @@ class Walk {
     }
   }
   void apply(LogLine&) {}
+  void apply(TopicEvent&) {}
   void apply(ShutDown&) {}
 
   // No more trouble: everything that is held must come to its end.

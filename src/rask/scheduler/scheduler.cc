@@ -154,6 +154,35 @@ void Scheduler::handle(ClientId id, protocol::FromClient&& message, Seconds now,
              message);
 }
 
+ShuffleAnswer<Payload> Scheduler::shuffle_get(const ShuffleRequest& request, Seconds now,
+                                              Effects& out) {
+  const State::Event event{*state_, stimulus("p2p-get", now), now, out};
+  return state_->shuffles.get(request);
+}
+
+ShuffleAnswer<Payload> Scheduler::shuffle_get_or_create(const ShuffleRequest& request, Seconds now,
+                                                        Effects& out) {
+  const State::Event event{*state_, stimulus("p2p-get-or-create", now), now, out};
+  return state_->shuffles.get_or_create(request);
+}
+
+ShuffleAnswer<std::vector<Address>> Scheduler::shuffle_barrier(const ShuffleRequest& request,
+                                                               bool consistent, Seconds now,
+                                                               Effects& out) {
+  const State::Event event{*state_, stimulus("p2p-barrier-inconsistent", now), now, out};
+  return state_->shuffles.barrier(request, consistent);
+}
+
+std::optional<ShuffleRefusal> Scheduler::shuffle_restrict_task(const ShuffleRequest& request,
+                                                               Seconds now, Effects& out) {
+  const State::Event event{*state_, stimulus("p2p-restrict-task", now), now, out};
+  return state_->shuffles.restrict_task(request);
+}
+
+std::optional<Scheduler::ShuffleView> Scheduler::shuffle(std::string_view id) const {
+  return state_->shuffles.find(id);
+}
+
 void Scheduler::tick(Seconds now, Effects& out) {
   const State::Event event{*state_, stimulus("tick", now), now, out};
   state_->tick();

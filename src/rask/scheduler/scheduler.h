@@ -15,6 +15,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,6 +25,7 @@
 #include "rask/base/ids.h"
 #include "rask/base/result.h"
 #include "rask/protocol/messages.h"
+#include "rask/wire/value.h"
 
 namespace rask::scheduler {
 
@@ -111,14 +113,38 @@ struct LogLine {
   int level = 20;
   std::string text;
 };  // Python's levels: 20 info, 30 warning
+// For the event topics, which the shell keeps.
+struct TopicEvent {
+  std::string topic;
+  wire::Value event;
+};
 // idle_timeout is over: the shell closes the cluster.
 struct ShutDown {
   std::string reason;
 };
 
-using Effect =
-    std::variant<SendToWorker, SendToClient, DropWorker, RetirementDone, LogLine, ShutDown>;
+using Effect = std::variant<SendToWorker, SendToClient, DropWorker, RetirementDone, LogLine,
+                            TopicEvent, ShutDown>;
 using Effects = std::vector<Effect>;
+
+// ---- Shuffles -----------------------------------------------------------------------------------
+
+// What a worker asks about a shuffle; each request uses some of it.
+struct ShuffleRequest {
+  std::string id;
+  std::int64_t run_id = 0;
+  Key key;         // The task that asks, or that is to be restricted.
+  Address worker;  // The one that asks, or that the task shall run on.
+};
+// Why not, as the exception that Dask raises: a built-in one or "module.name".
+struct ShuffleRefusal {
+  std::string type;
+  std::string message;
+};
+constexpr std::string_view kP2PConsistencyError =
+    "distributed.shuffle._exceptions.P2PConsistencyError";
+template <class T>
+using ShuffleAnswer = std::variant<T, ShuffleRefusal>;
 
 class State;  // state.h: the tables, for the machine's own files, queries and tests
 
@@ -173,6 +199,25 @@ class Scheduler {
   // A worker could not give keys that the scheduler believed it has (gather): forget that, compute
   // again.
   void missing_data(std::span<const Key> keys, WorkerId worker, Seconds now, Effects& out);
+
+  // ---- Shuffles: Dask's P2P extension (shuffle.h) -----------------------------------------------
+  // The answers of the first two are the run's spec for workers.
+  ShuffleAnswer<protocol::Payload> shuffle_get(const ShuffleRequest& request, Seconds now,
+                                               Effects& out);
+  ShuffleAnswer<protocol::Payload> shuffle_get_or_create(const ShuffleRequest& request, Seconds now,
+                                                         Effects& out);
+  // All input has been handed over. The workers that must be told so; none if the shuffle starts
+  // over, which it does unless it is consistent.
+  ShuffleAnswer<std::vector<Address>> shuffle_barrier(const ShuffleRequest& request,
+                                                      bool consistent, Seconds now, Effects& out);
+  std::optional<ShuffleRefusal> shuffle_restrict_task(const ShuffleRequest& request, Seconds now,
+                                                      Effects& out);
+  struct ShuffleView {
+    std::int64_t run_id;
+    std::vector<std::pair<Key, Address>> worker_for;  // By output partition.
+    std::set<Address> participating_workers;
+  };
+  std::optional<ShuffleView> shuffle(std::string_view id) const;  // The active run.
 
   // ---- Questions (const, no effects) ------------------------------------------------------------
   struct WorkerView {

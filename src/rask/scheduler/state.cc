@@ -189,6 +189,7 @@ void State::free_task(std::uint32_t id) {
   RASK_ASSERT(task.processing_on == kNone && task.steal_level == kNotStealable);
   while (task.wanted()) undesire(task.who_wants.back().client, id);
   set_failure(task, kNone);
+  shuffles.forget(id);
   release_annotation(task.annotation);
   if (!moves.empty()) forget_moves_of(id);
   const auto group = task.group;

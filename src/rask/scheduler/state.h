@@ -16,6 +16,7 @@
 
 #include "rask/scheduler/queue.h"
 #include "rask/scheduler/scheduler.h"
+#include "rask/scheduler/shuffle.h"
 #include "rask/scheduler/story.h"
 #include "rask/scheduler/tables.h"
 
@@ -145,6 +146,10 @@ class State {
   bool nobody_speaks(Language language) const;
   void requeue_speechless();
   void release_annotation(std::uint32_t annotation);
+  void annotate(Task& task, const protocol::AnnotationsPtr& source);
+  std::vector<std::string> hosts_of(const Annotation& annotation) const;
+  bool permits(const Annotation& annotation, const std::vector<std::string>& hosts,
+               const Worker& worker) const;
   void change_resources(const Task& task, Worker& worker, double sign);
   std::string host_of(const std::string& host) const;
 
@@ -354,6 +359,7 @@ class State {
   std::map<std::pair<std::uint32_t, std::uint32_t>, Asked> vain_asks;  // task, worker
   std::vector<Retirement> retirements;
   StoryLog story;
+  Shuffles shuffles{*this};
 
   // ---- Counters ------------------------------------------------------------------------------
   std::int64_t total_nthreads = 0;

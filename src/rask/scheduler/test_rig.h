@@ -61,6 +61,9 @@ class EffectPrinter {
     return out;
   }
   std::string text(const LogLine&) const { return {}; }
+  std::string text(const TopicEvent& effect) const {
+    return "event " + effect.topic + " " + wire::to_string(effect.event);
+  }
   std::string text(const ShutDown& effect) const { return "shut-down " + effect.reason; }
 
   static std::string dependency(const protocol::Dependency& d) {

@@ -116,7 +116,10 @@ void State::transition(std::uint32_t id, TaskState finish) {
     return;
   }
   // A record that was freed says so by its state.
-  if (task.state != start) log_transition(task.key.empty() ? key : task.key, start, task.state);
+  if (task.state == start) return;
+  log_transition(task.key.empty() ? key : task.key, start, task.state);
+  if (task.state == TaskState::released || task.state == TaskState::erred)
+    shuffles.on_ended(id, task.state);
 }
 
 // ---- released
@@ -181,7 +184,7 @@ void State::waiting_processing(std::uint32_t id) {
   auto worker = kNone;
   if (!is_rootish(task)) {
     worker = decide_worker_non_rootish(id);
-  } else if (!queuing() || task.actor) {
+  } else if (!queuing() || task.actor || shuffles.is_output(task)) {
     worker = decide_worker_rootish_queuing_disabled(id);
   } else {
     worker = decide_worker_rootish_queuing_enabled(task);

@@ -140,10 +140,16 @@ void State::remove_worker(std::uint32_t number, bool expected) {
   for (const auto language : {Language::native, Language::python})
     foreign_to[static_cast<std::size_t>(language)] -= !speaks(worker, language);
   ++topology;
+  // Before anything is sent out again: it would run into what is over.
+  shuffles.worker_leaves(worker.info.address);
   requeue_speechless();
   lose_processing(number, expected);
   lose_replicas(number);
-  drain();
+  do {
+    shuffles.recommend_restarts();
+    drain();
+  } while (shuffles.has_restarts());
+  shuffles.worker_left();
   RASK_ASSERT(worker.processing.empty() && worker.has_what.empty());
   for (auto& level : worker.stealable) level = {};
   worker.needs_what.clear();

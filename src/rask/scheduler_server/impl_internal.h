@@ -116,6 +116,7 @@ struct SchedulerServer::Impl {
   void add_task_info_handlers();
   void add_data_handlers();
   void add_cluster_handlers();
+  void add_shuffle_handlers();
   Value identity(std::int64_t workers_max = -1) const;  // Of so many workers; -1: of all.
   Value worker_identity(WorkerId worker) const;
   void gather(const Request& request);
@@ -130,6 +131,7 @@ struct SchedulerServer::Impl {
                        const std::string& on_error);
   void broadcast(const Request& request);
   void proxy(const Request& request);
+  void shuffle_barrier(const Request& request);
   void retire_workers(const Request& request);
   struct Restart;
   void restart_workers(const Request& request, std::vector<WorkerId> which, bool answers_by_worker);

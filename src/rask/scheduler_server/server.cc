@@ -62,6 +62,7 @@ SchedulerServer::Impl::Impl(comm::EventLoop& event_loop, Options given)
   add_task_info_handlers();
   add_data_handlers();
   add_cluster_handlers();
+  add_shuffle_handlers();
   add_topic_handlers();
   add_dataset_handlers();
   add_plugin_handlers();

@@ -385,6 +385,8 @@ void SchedulerServer::Impl::apply(Effects& effects) {
         log::info(kLogger, "{}", line->text);
       else
         log::debug(kLogger, "{}", line->text);
+    } else if (auto* event = std::get_if<scheduler::TopicEvent>(&effect)) {
+      log_event(event->topic, std::move(event->event));
     } else if (auto* end = std::get_if<scheduler::ShutDown>(&effect)) {
       close(end->reason);
     }

@@ -281,15 +281,36 @@ Result<PickledException> read_exception(std::string_view pickle) {
   return out;
 }
 
-std::string write_exception(std::string_view builtin_type, std::string_view message) {
+std::string write_exception(std::string_view type, std::string_view message) {
+  const auto dot = type.rfind('.');
   Pickler pickler;
-  pickler.write_text("builtins");
-  pickler.write_text(builtin_type);
+  pickler.write_text(dot == std::string_view::npos ? "builtins" : type.substr(0, dot));
+  pickler.write_text(dot == std::string_view::npos ? type : type.substr(dot + 1));
   pickler.opcode('\x93');  // STACK_GLOBAL
   pickler.write_text(message);
   pickler.opcode('\x85');  // TUPLE1
   pickler.opcode('R');     // REDUCE
   return std::move(pickler).take();
+}
+
+Result<PickleFragment> pickle_fragment(std::string_view pickle) {
+  if (pickle.size() < 2 || pickle[0] != '\x80' || pickle[1] < 3)
+    return Error{ErrorCode::invalid_argument, "pickle of a protocol before 3"};
+  Unpickler machine{pickle, Unpickler::Objects::describe};
+  RASK_TRY([[maybe_unused]] const NodeId root, machine.run());
+  // An index is set by an opcode; one beyond their number would cost the reader memory only.
+  if (!machine.leaves_nothing_else() || machine.memo_end() > pickle.size() ||
+      machine.memo_end() >= UINT32_MAX) {
+    return Error{ErrorCode::corrupt_message, "bad pickle: more than one object"};
+  }
+  PickleFragment out;
+  out.memo_end = static_cast<std::uint32_t>(machine.memo_end());
+  std::size_t at = 0;
+  for (const auto& [from, to] : machine.packing()) {
+    out.opcodes += pickle.substr(at, from - at);
+    at = to;
+  }
+  return out;
 }
 
 }  // namespace rask::wire

@@ -27,7 +27,19 @@ struct PickledException {
   std::vector<Value> arguments;
 };
 Result<PickledException> read_exception(std::string_view pickle);
-// A pickle that Python reads as that built-in exception with one text argument: RuntimeError("…").
-std::string write_exception(std::string_view builtin_type, std::string_view message);
+// A pickle that Python reads as an exception with one text argument: RuntimeError("…"). `type` is
+// a built-in one, or "module.name".
+std::string write_exception(std::string_view type, std::string_view message);
+
+// A pickle as a part of another one, whatever it describes: its opcodes without protocol, frames
+// and end. They leave the object on the stack and use no memo index from `memo_end` on. Frames are
+// a hint for readers; a pickle without them is whole.
+struct PickleFragment {
+  std::string opcodes;
+  std::uint32_t memo_end = 0;
+};
+//   errors   as read_pickle, but classes and calls are passed on; invalid_argument: protocols
+//            before 3, in which names mean what they meant in Python 2.
+Result<PickleFragment> pickle_fragment(std::string_view pickle);
 
 }  // namespace rask::wire

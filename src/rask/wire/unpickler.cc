@@ -46,6 +46,7 @@ std::optional<std::uint32_t> hex(std::string_view digits) {
 
 Unpickler::Unpickler(std::string_view pickle, Objects objects)
     : rest_(pickle),
+      bytes_(pickle.size()),
       objects_(objects),
       copied_bytes_left_(std::max<std::uint64_t>(kCopiedBytesMax, 4 * pickle.size())) {
   nodes_.emplace_back();  // Node 0: None, and what failures give.
@@ -64,9 +65,11 @@ void Unpickler::refuse(std::string_view what) {
 
 Result<NodeId> Unpickler::run() {
   for (;;) {
+    const auto from = bytes_ - rest_.size();
     const std::string_view op = chunk(1);
     if (failed()) return *error_;
     if (op[0] == '.') {
+      packing_.push_back({from, from + 1});
       const NodeId result = pop();
       if (failed()) return *error_;
       return result;
@@ -76,6 +79,7 @@ Result<NodeId> Unpickler::run() {
                        run_object(op[0]);
     if (!known) corrupt("unknown opcode");
     if (failed()) return *error_;
+    if (op[0] == '\x80' || op[0] == '\x95') packing_.push_back({from, bytes_ - rest_.size()});
   }
 }
 
@@ -268,6 +272,7 @@ void Unpickler::put_memo(std::uint64_t index) {
   const NodeId id = pop();
   push(id);
   memo_[index] = id;
+  memo_end_ = std::max(memo_end_, index + 1);
 }
 
 void Unpickler::get_memo(std::uint64_t index) {

@@ -48,6 +48,16 @@ class Unpickler {
   Result<NodeId> run();
   const Node& node(NodeId id) const { return nodes_[id]; }
 
+  // After run: where the opcodes stand that only say how the pickle is packed (PROTO, FRAME), and
+  // STOP as the last; what is left beside the result; the first memo index that nothing uses.
+  struct Span {
+    std::size_t from;
+    std::size_t to;
+  };
+  const std::vector<Span>& packing() const { return packing_; }
+  bool leaves_nothing_else() const { return stack_.empty() && marks_.empty(); }
+  std::uint64_t memo_end() const { return memo_end_; }
+
  private:
   using Kind = Node::Kind;
 
@@ -95,11 +105,14 @@ class Unpickler {
   bool may_copy(std::uint64_t bytes);
 
   std::string_view rest_;
+  std::size_t bytes_;
   Objects objects_;
   std::vector<Node> nodes_;
   std::vector<NodeId> stack_;
   std::vector<std::size_t> marks_;  // Stack sizes.
   std::unordered_map<std::uint64_t, NodeId> memo_;
+  std::uint64_t memo_end_ = 0;
+  std::vector<Span> packing_;
   std::uint64_t copied_bytes_left_;  // By calls that copy what a memo names again and again.
   std::optional<Error> error_;
 };
