@@ -50,6 +50,16 @@ TEST_F(SecurityFiles, what_is_not_given_comes_from_the_configuration) {
   EXPECT_EQ(with_configuration({.tls_ca_file = "/mine"}, config).value().tls_ca_file, "/mine");
 }
 
+TEST_F(SecurityFiles, travels_to_another_process_in_its_environment) {
+  Config config;
+  for (const auto& variable : configuration_variables(temporary)) {
+    EXPECT_THAT(variable, testing::StartsWith("DASK_DISTRIBUTED__COMM__"));
+  }
+  auto variables = configuration_variables(temporary);
+  variables.push_back("DASK_ROOT_CONFIG=/not/there");
+  EXPECT_EQ(with_configuration({}, Config::load(variables).value()).value(), temporary);
+}
+
 // As in Dask: certificates in the configuration allow TLS, those given by hand demand it.
 TEST_F(SecurityFiles, encryption_is_required_when_told_or_when_certificates_are_given) {
   Config config;

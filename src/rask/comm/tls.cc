@@ -49,6 +49,23 @@ Result<Security> with_configuration(Security given, const Config& config) {
   return given;
 }
 
+std::vector<std::string> configuration_variables(const Security& security) {
+  std::vector<std::string> variables;
+  const auto add = [&](std::string_view key, const std::string& value) {
+    std::string name = "DASK_";
+    for (const char c : key) {
+      if (c == '.') name += '_';
+      name += c == '.' || c == '-' ? '_' : static_cast<char>(c & ~0x20);
+    }
+    variables.push_back(name + "=" + value);
+  };
+  for (const auto& [member, key] : kFields)
+    if (!(security.*member).empty()) add(key, security.*member);
+  if (security.require_encryption)
+    add("distributed.comm.require-encryption", *security.require_encryption ? "True" : "False");
+  return variables;
+}
+
 Result<Ok> secure(Options& options, const Security& security, Role role) {
   options.require_encryption = security.require_encryption.value_or(false);
   options.tls = nullptr;

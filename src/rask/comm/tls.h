@@ -19,4 +19,8 @@ Result<Security> with_configuration(Security given, const Config& config);
 //   errors   invalid_argument: a file that cannot be read, a key that does not fit …; says which
 Result<Ok> secure(Options& options, const Security& security, Role role);
 
+// As variables ("DASK_…=value") for the environment of another process: keys have no business on a
+// command line, which everybody can read.
+std::vector<std::string> configuration_variables(const Security& security);
+
 }  // namespace rask::comm
