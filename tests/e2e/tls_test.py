@@ -117,8 +117,9 @@ class Tls(unittest.TestCase):
                 with self.assertRaises((ssl.SSLError, OSError, EOFError)):
                     dask_rpc.ask(scheduler.address, "identity", tls=stranger)
             self.assertEqual(self.workers(scheduler), {})
-            for why in ("TLS handshake failed with remote 'tls://127.0.0.1:", "wrong version number",
-                        "peer did not return a certificate", "certificate verify failed"):
+            for why in ("TLS handshake failed with remote 'tls://127.0.0.1:",
+                        "wrong version number", "peer did not return a certificate",
+                        "certificate verify failed"):
                 self.assertIn(why, scheduler.output)
 
     @unittest.skipUnless(os.environ.get("RASK_PYTHON"), "RASK_PYTHON names no stock Dask")

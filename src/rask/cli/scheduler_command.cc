@@ -34,7 +34,7 @@ Result<std::string> listen_address(const Arguments& a, bool encrypted) {
     given = host.substr(0, scheme);
     host.erase(0, scheme + 3);
   }
-  RASK_TRY(const auto protocol, cluster::protocol_of(a.network, given));
+  RASK_TRY(const auto protocol, cluster::protocol_of(a.network.protocol, given));
   const bool with_port = host.find(':') != std::string::npos && !host.ends_with(']');
   if (with_port && a.port < 0) return fmt::format("{}://{}", protocol, host);
   return fmt::format("{}://{}:{}", protocol, host, a.port >= 0 ? a.port : kDefaultPort);

@@ -131,8 +131,8 @@ void LocalCluster::Impl::choose_protocol() {
   const auto resolved = comm::with_configuration(options.security, config);
   if (!resolved.ok()) throw ClientError{resolved.error().message};
   security = resolved.value();
-  const auto chosen = cluster::protocol_of({.protocol = options.protocol},
-                                           *security.require_encryption ? "tls" : "tcp");
+  const auto chosen =
+      cluster::protocol_of(options.protocol, *security.require_encryption ? "tls" : "tcp");
   if (!chosen.ok()) throw ClientError{chosen.error().message};
   protocol = chosen.value();
 }

@@ -55,8 +55,8 @@ Result<std::string> listen_host(const NetworkOptions& options, const std::string
   return address_of_interface(options.interface);
 }
 
-Result<std::string> protocol_of(const NetworkOptions& options, const std::string& otherwise) {
-  auto protocol = options.protocol.empty() ? otherwise : options.protocol;
+Result<std::string> protocol_of(const std::string& given, const std::string& otherwise) {
+  auto protocol = given.empty() ? otherwise : given;
   if (protocol.ends_with("://")) protocol.resize(protocol.size() - 3);
   if (protocol == "tcp" || protocol == "tls") return protocol;
   return Error{ErrorCode::invalid_argument,

@@ -27,9 +27,9 @@ void add_network_options(CLI::App& app, NetworkOptions& options);
 //   errors   invalid_argument: no such interface, both given
 Result<std::string> listen_host(const NetworkOptions& options, const std::string& host);
 
-// "tcp" or "tls": what --protocol says, or `otherwise`.
+// "tcp" or "tls": what was given ("tls", "tls://"), or `otherwise`.
 //   errors   invalid_argument: a protocol that is not there
-Result<std::string> protocol_of(const NetworkOptions& options, const std::string& otherwise);
+Result<std::string> protocol_of(const std::string& given, const std::string& otherwise);
 
 // The certificates that were given, for whoever plays `role`.
 Security security_of(const NetworkOptions& options, comm::Role role);

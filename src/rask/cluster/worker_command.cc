@@ -167,7 +167,7 @@ Result<Resolved> resolve(const WorkerArguments& a, const Config& config) {
   out.scheduler = comm::normalize_address(out.scheduler);
   RASK_TRY(const auto address, comm::parse_tcp_address(out.scheduler));
   RASK_TRY(out.host, listen_host(a.network, a.host));
-  RASK_TRY(out.protocol, protocol_of(a.network, address.tls ? "tls" : "tcp"));
+  RASK_TRY(out.protocol, protocol_of(a.network.protocol, address.tls ? "tls" : "tcp"));
   out.security = security_of(a.network, comm::Role::worker);
   // A scheduler on this machine is reached, and reaches us, by loopback.
   const bool is_local = address.host == "127.0.0.1" || address.host == "localhost";
