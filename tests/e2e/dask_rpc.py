@@ -116,10 +116,14 @@ def connect(address, timeout=10, tls=None):
     """A socket to "tcp://host:port" or "tls://host:port" after the handshake."""
     host, port = address.split("://")[1].rsplit(":", 1)
     sock = socket.create_connection((host, int(port)), timeout)
-    if tls:
-        sock = tls.wrap_socket(sock)
-    write_message(sock, pack({"compression": None, "python": [3, 11, 0], "pickle-protocol": 5}))
-    read_message(sock)
+    try:
+        if tls:
+            sock = tls.wrap_socket(sock)
+        write_message(sock, pack({"compression": None, "python": [3, 11, 0], "pickle-protocol": 5}))
+        read_message(sock)
+    except BaseException:
+        sock.close()
+        raise
     return sock
 
 

@@ -29,6 +29,8 @@ try:
             future = client.scatter(value, workers=[holder], direct=True, hash=False)
             assert client.gather(future) == value
             assert client.gather(future, direct=True) == value
+            # From its holder to the worker that runs Python, in one case over the network.
+            assert client.submit(len, future, workers=[stock]).result(timeout=30) == 2_000_000
     print("ok")
 finally:
     worker.terminate()

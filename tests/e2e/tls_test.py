@@ -3,7 +3,6 @@
 import os
 import pathlib
 import socket
-import ssl
 import subprocess
 import sys
 import tempfile
@@ -47,7 +46,8 @@ class Tls(unittest.TestCase):
         cls.ours, cls.other = Authority(), Authority()
 
     def scheduler(self):
-        return Scheduler("--protocol", "tls", *self.ours.options, "--no-dashboard")
+        return Scheduler("--protocol", "tls", *self.ours.options, "--no-dashboard",
+                         env={"DASK_RASK__PYTHON": os.environ.get("RASK_PYTHON", "python3")})
 
     def workers(self, scheduler):
         return dask_rpc.ask(scheduler.address, "identity", tls=self.ours.context)["workers"]
@@ -63,22 +63,11 @@ class Tls(unittest.TestCase):
                 self.assertTrue(each.startswith("tls://"), each)
                 told = dask_rpc.ask(each, "identity", tls=self.ours.context)
                 self.assertIn(told["type"], ("Worker", "Nanny"))
-            # Its nanny is asked over TLS, too: the worker process is another one afterwards.
-            dask_rpc.ask(scheduler.address, "restart_workers", tls=self.ours.context,
-                         workers=[address], timeout=20, wait_for_workers=True)
+            # Asked over TLS, the nanny starts the worker again, which comes back with TLS.
+            nanny = info["nanny"]
+            told = dask_rpc.ask(nanny, "restart", tls=self.ours.context)
+            self.assertEqual(told, "OK")
             wait_until(lambda: self.workers(scheduler).keys() - {address}, what="the new worker")
-
-    def test_data_travels_between_workers(self):
-        with self.scheduler() as scheduler, Process(
-            "worker", scheduler.address, *self.ours.options, "--nworkers", 2
-        ):
-            wait_until(lambda: len(self.workers(scheduler)) == 2, what="two workers")
-            first, second = self.workers(scheduler)
-            value = b"x" * 3_000_000
-            dask_rpc.ask(first, "update_data", tls=self.ours.context, data={"large": value})
-            reply = dask_rpc.ask(second, "gather", tls=self.ours.context,
-                                 who_has={"large": [first]})
-            self.assertEqual(reply["status"], "OK", reply)
 
     def test_certificates_come_from_the_configuration(self):
         env = self.ours.variables("SCHEDULER", "WORKER")
@@ -114,7 +103,7 @@ class Tls(unittest.TestCase):
                          dask_rpc.tls_context(self.ours.ca, self.other.cert, self.other.key),
                          self.other.context)
             for stranger in strangers:
-                with self.assertRaises((ssl.SSLError, OSError, EOFError)):
+                with self.assertRaises((OSError, EOFError)):
                     dask_rpc.ask(scheduler.address, "identity", tls=stranger)
             self.assertEqual(self.workers(scheduler), {})
             for why in ("TLS handshake failed with remote 'tls://127.0.0.1:",
