@@ -21,7 +21,7 @@ packages=(
   libboost1.81-dev      # Asio and Beast
   libboost-url1.81-dev
   libboost-json1.81-dev
-  libssl-dev            # 3.0
+  libssl-dev            # 3.0: tls:// addresses
   libfmt-dev            # 9.1
   libspdlog-dev         # 1.10
   libyaml-cpp-dev       # 0.7: Dask's configuration files

@@ -137,6 +137,37 @@ TEST_F(ClientTest, large_values_go_from_worker_to_worker) {
   EXPECT_EQ(client.who_has(std::vector{block}).begin()->second.size(), 2u);
 }
 
+// Worker processes, nannies, transfers and clients in tasks: all with certificates that exist only
+// in memory, and nobody without them gets in.
+TEST(LocalClusterTls, temporary_certificates_protect_a_whole_cluster) {
+  LocalCluster cluster{{.n_workers = 2,
+                        .threads_per_worker = 2,
+                        .memory_limit = "0",
+                        .security = Security::temporary()}};
+  EXPECT_TRUE(cluster.scheduler_address().starts_with("tls://"));
+  Client client{{.address = cluster.scheduler_address(), .security = cluster.security()}};
+  std::vector<std::string> workers;
+  for (const auto& [worker, threads] : client.nthreads()) workers.push_back(worker);
+  ASSERT_EQ(workers.size(), 2u);
+  EXPECT_TRUE(workers[0].starts_with("tls://"));
+  auto block = client.submit<tasks::block>({.workers = {workers[0]}}, 1'000'000, 0.5);
+  auto total = client.submit<tasks::total>({.workers = {workers[1]}}, block);
+  EXPECT_EQ(total.result(), 500'000.0);
+  EXPECT_EQ(block.result().size(), 1'000'000u);
+  EXPECT_EQ(client.submit<tasks::fibonacci>(6).result(), 8);
+  EXPECT_THROW(Client({.address = cluster.scheduler_address(), .timeout = 5}), ClientError);
+  EXPECT_THROW(Client({.address = cluster.scheduler_address(),
+                       .timeout = 5,
+                       .security = Security::temporary()}),
+               ClientError);
+}
+
+TEST(LocalClusterTls, thread_workers_and_an_own_client_too) {
+  Client client{{.n_workers = 2, .processes = false, .security = Security::temporary()}};
+  EXPECT_TRUE(client.scheduler_address().starts_with("tls://"));
+  EXPECT_EQ(client.submit<tasks::fibonacci>(6).result(), 8);
+}
+
 TEST_F(ClientTest, scattered_values_are_inputs) {
   auto table = client.scatter(std::vector<double>(1000, 2.0), {.broadcast = true});
   EXPECT_EQ(client.submit<tasks::total>(table).result(), 2000.0);

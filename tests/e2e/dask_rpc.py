@@ -1,6 +1,7 @@
 """A Dask RPC peer of the standard library alone: enough to ask a server something."""
 
 import socket
+import ssl
 import struct
 
 
@@ -101,17 +102,33 @@ def read_message(sock):
     return Unpacker(frames[0]).value() if frames else None
 
 
-def connect(address, timeout=10):
-    """A socket to "tcp://host:port" after the handshake."""
-    host, port = address.removeprefix("tcp://").rsplit(":", 1)
+def tls_context(ca_file, cert=None, key=None):
+    """As distributed's Security makes one: the CA decides, not the name in the certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.load_verify_locations(ca_file)
+    if cert:
+        context.load_cert_chain(cert, key)
+    return context
+
+
+def connect(address, timeout=10, tls=None):
+    """A socket to "tcp://host:port" or "tls://host:port" after the handshake."""
+    host, port = address.split("://")[1].rsplit(":", 1)
     sock = socket.create_connection((host, int(port)), timeout)
-    write_message(sock, pack({"compression": None, "python": [3, 11, 0], "pickle-protocol": 5}))
-    read_message(sock)
+    try:
+        if tls:
+            sock = tls.wrap_socket(sock)
+        write_message(sock, pack({"compression": None, "python": [3, 11, 0], "pickle-protocol": 5}))
+        read_message(sock)
+    except BaseException:
+        sock.close()
+        raise
     return sock
 
 
-def ask(address, op, **fields):
+def ask(address, op, tls=None, **fields):
     """The reply of one request."""
-    with connect(address) as sock:
+    with connect(address, tls=tls) as sock:
         write_message(sock, pack({"op": op, "reply": True, **fields}))
         return read_message(sock)

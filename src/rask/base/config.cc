@@ -10,6 +10,8 @@
 
 #include "rask/base/units.h"
 
+extern char** environ;  // NOLINT: POSIX declares it nowhere.
+
 namespace rask {
 namespace {
 
@@ -92,6 +94,12 @@ void set_from_variables(const std::vector<std::string>& environment, Config& con
 }
 
 }  // namespace
+
+std::vector<std::string> environment() {
+  std::vector<std::string> variables;
+  for (char** entry = environ; *entry != nullptr; ++entry) variables.emplace_back(*entry);
+  return variables;
+}
 
 Result<Config> Config::load(const std::vector<std::string>& environment) {
   Config config;

@@ -16,6 +16,9 @@
 
 namespace rask {
 
+// The variables of this process, as Config::load wants them.
+std::vector<std::string> environment();
+
 class Config {
  public:
   // Reads every source. Environment variables come in as "NAME=value" so that this stays a function

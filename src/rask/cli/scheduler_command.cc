@@ -26,28 +26,34 @@ struct Arguments {
   cluster::NetworkOptions network;
 };
 
+// "--host host:port" and "--host tls://host" are taken as in Dask.
+Result<std::string> listen_address(const Arguments& a, bool encrypted) {
+  RASK_TRY(auto host, cluster::listen_host(a.network, a.host));
+  std::string given = encrypted ? "tls" : "tcp";
+  if (const auto scheme = host.find("://"); scheme != std::string::npos) {
+    given = host.substr(0, scheme);
+    host.erase(0, scheme + 3);
+  }
+  RASK_TRY(const auto protocol, cluster::protocol_of(a.network.protocol, given));
+  const bool with_port = host.find(':') != std::string::npos && !host.ends_with(']');
+  if (with_port && a.port < 0) return fmt::format("{}://{}", protocol, host);
+  return fmt::format("{}://{}:{}", protocol, host, a.port >= 0 ? a.port : kDefaultPort);
+}
+
 Result<scheduler_server::Options> resolve(const Arguments& a, const Config& config) {
-  RASK_TRY(auto options, cluster::scheduler_options(config));
+  const auto security = cluster::security_of(a.network, comm::Role::scheduler);
+  RASK_TRY(auto options, cluster::scheduler_options(config, security));
   if (!a.idle_timeout.empty()) {
     RASK_TRY(options.machine.idle_timeout, parse_timedelta(a.idle_timeout));
   }
-  const int port = a.port >= 0 ? a.port : kDefaultPort;
-  RASK_TRY(const auto host, cluster::listen_host(a.network, a.host));
-  if (host.find("://") != std::string::npos) {
-    options.addresses = {host};
-  } else {
-    // "--host host:port" is taken as in Dask.
-    const bool with_port =
-        host.find(':') != std::string::npos && host.find(']') == std::string::npos;
-    options.addresses = {with_port && a.port < 0 ? fmt::format("tcp://{}", host)
-                                                 : fmt::format("tcp://{}:{}", host, port)};
-  }
+  RASK_TRY(const auto address, listen_address(a, options.comm.require_encryption));
+  options.addresses = {address};
   options.scheduler_file = a.scheduler_file;
   return options;
 }
 
 int run_scheduler(const Arguments& a) {
-  const auto config = Config::load(cluster::environment());
+  const auto config = Config::load(environment());
   if (!config.ok()) return cluster::complain("scheduler", config.error());
   log::setup(cluster::log_level(config.value(), "distributed.scheduler"));
   auto options = resolve(a, config.value());

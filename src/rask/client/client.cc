@@ -35,6 +35,7 @@ Client::Client(std::unique_ptr<ClusterHandle> cluster, const ClientOptions& opti
     : cluster_(std::move(cluster)), own_cluster_open_(true) {
   ClientOptions with_address = options;
   with_address.address = cluster_->address();
+  if (options.security == Security{}) with_address.security = cluster_->security();
   start(with_address);
 }
 

@@ -7,7 +7,9 @@
 #include <sstream>
 
 #include "rask/base/assert.h"
+#include "rask/base/config.h"
 #include "rask/base/log.h"
+#include "rask/comm/tls.h"
 #include "rask/graph/task_context.h"
 
 namespace rask::internal {
@@ -50,6 +52,19 @@ std::string address_of(const ClientOptions& options, const Deadline& deadline) {
   }
 }
 
+// A client in a task shows the worker's certificate, as in Dask.
+comm::Options comm_options_of(const ClientOptions& options) {
+  const auto config = Config::load(environment());
+  if (!config.ok()) throw ClientError{config.error().message};
+  const auto security = comm::with_configuration(options.security, config.value());
+  if (!security.ok()) throw ClientError{security.error().message};
+  comm::Options settings;
+  const auto role = current_task() == nullptr ? comm::Role::client : comm::Role::worker;
+  const auto secured = comm::secure(settings, security.value(), role);
+  if (!secured.ok()) throw ClientError{secured.error().message};
+  return settings;
+}
+
 }  // namespace
 
 Deadline::Deadline(Seconds timeout) {
@@ -69,7 +84,9 @@ Seconds Deadline::left() const {
 // ---- Life ---------------------------------------------------------------------------------------
 
 Core::Core(const ClientOptions& options)
-    : options_(options), heartbeat_interval_(options.heartbeat_interval) {
+    : options_(options),
+      comm_options_(comm_options_of(options)),
+      heartbeat_interval_(options.heartbeat_interval) {
   std::random_device random;
   unique_high_ = (std::uint64_t{random()} << 32) | random();
   const char* kind = current_task() == nullptr ? "Client-" : "Client-worker-";
@@ -84,8 +101,7 @@ std::shared_ptr<Core> Core::connect(const ClientOptions& options) {
   core->thread_ = std::thread{[raw = core.get()] { raw->loop_.run(); }};
   core->loop_id_ = core->thread_.get_id();
   core->loop_.post([raw = core.get(), left = deadline.left()] {
-    comm::Options settings;
-    raw->rpc_ = std::make_unique<comm::RpcPool>(raw->loop_, settings);
+    raw->rpc_ = std::make_unique<comm::RpcPool>(raw->loop_, raw->comm_options_);
     raw->open_stream(left);
   });
   std::string why;

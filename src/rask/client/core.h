@@ -194,6 +194,7 @@ class Core : public std::enable_shared_from_this<Core> {
 
   // The loop's own.
   comm::EventLoop loop_;
+  const comm::Options comm_options_;
   std::unique_ptr<comm::RpcPool> rpc_;
   comm::ConnectionPtr connection_;
   bool registered_ = false;

@@ -59,6 +59,7 @@ Client& get_client() {
     const std::string address{context->scheduler_address};
     ClientOptions options;
     options.set_as_default = false;
+    if (context->security != nullptr) options.security = *context->security;
     found = all.of_workers.emplace(address, std::make_unique<Client>(address, options)).first;
   }
   return *found->second;

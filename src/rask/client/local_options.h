@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "rask/base/ids.h"
+#include "rask/comm/security.h"
 
 namespace rask {
 
@@ -15,6 +16,8 @@ struct LocalClusterOptions {
   bool processes = true;              // false: workers are threads of this process
   std::string host = "127.0.0.1";
   int scheduler_port = 0;                        // 0: any free one
+  std::string protocol = {};                     // "tls"; empty: when encryption is required
+  Security security = {};                        // Security::temporary() is made for this.
   std::map<std::string, double> resources = {};  // of each worker
   std::vector<std::string> preload = {};         // libraries with task functions
   bool silence_logs = true;                      // only warnings and worse

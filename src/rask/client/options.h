@@ -8,18 +8,20 @@
 
 #include "rask/base/ids.h"
 #include "rask/client/local_options.h"
+#include "rask/comm/security.h"
 
 namespace rask {
 
 inline constexpr Seconds kForever = std::numeric_limits<Seconds>::infinity();
 
 struct ClientOptions {
-  std::string address = {};         // "tcp://host:8786"; may come from scheduler_file
+  std::string address = {};         // "tcp://host:8786", "tls://…"; may come from scheduler_file
   std::string scheduler_file = {};  // JSON that the scheduler writes; waited for
   Seconds timeout = 30;             // To connect, and to connect again after a loss.
   std::string name = {};            // Part of the client's id, for people who look at logs.
   bool set_as_default = true;       // get_client() outside of tasks finds it.
   Seconds heartbeat_interval = 5;
+  Security security = {};  // For tls://; what is left empty comes from Dask's configuration.
 };
 
 // A cluster that lives as long as the client that it was made for.
@@ -27,6 +29,7 @@ class ClusterHandle {
  public:
   virtual ~ClusterHandle() = default;
   virtual std::string address() const = 0;
+  virtual Security security() const { return {}; }
   virtual void close() = 0;
 };
 

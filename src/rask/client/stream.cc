@@ -15,7 +15,7 @@ constexpr std::string_view kLogger = "distributed.client";
 // ---- Connecting ---------------------------------------------------------------------------------
 
 void Core::open_stream(Seconds timeout) {
-  comm::Options settings;
+  comm::Options settings = comm_options_;
   settings.connect_timeout = timeout;
   registered_ = false;
   comm::connect(loop_, address_, settings, true, [this](Result<comm::ConnectionPtr> connection) {

@@ -1,25 +1,18 @@
 #include "rask/cluster/environment.h"
 
-#include <unistd.h>
-
 #include <cmath>
 #include <filesystem>
 #include <iostream>
 
-extern char** environ;  // NOLINT: POSIX declares it nowhere.
-
 namespace rask::cluster {
-
-std::vector<std::string> environment() {
-  std::vector<std::string> variables;
-  for (char** entry = environ; *entry != nullptr; ++entry) variables.emplace_back(*entry);
-  return variables;
-}
 
 std::string program_path() { return std::filesystem::read_symlink("/proc/self/exe").string(); }
 
-Result<comm::Options> comm_options(const Config& config) {
+Result<comm::Options> comm_options(const Config& config, const Security& security,
+                                   comm::Role role) {
   comm::Options options;
+  RASK_TRY(const auto resolved, comm::with_configuration(security, config));
+  RASK_TRY([[maybe_unused]] const auto secured, comm::secure(options, resolved, role));
   RASK_TRY(options.connect_timeout, config.seconds("distributed.comm.timeouts.connect", 30));
   RASK_TRY(options.tcp_timeout, config.seconds("distributed.comm.timeouts.tcp", 30));
   const auto compression = config.text("distributed.comm.compression");
@@ -37,9 +30,10 @@ Result<comm::Options> comm_options(const Config& config) {
   return options;
 }
 
-Result<scheduler_server::Options> scheduler_options(const Config& config) {
+Result<scheduler_server::Options> scheduler_options(const Config& config,
+                                                    const Security& security) {
   scheduler_server::Options options;
-  RASK_TRY(options.comm, comm_options(config));
+  RASK_TRY(options.comm, comm_options(config, security, comm::Role::scheduler));
   auto& machine = options.machine;
   if (config.text("distributed.scheduler.worker-saturation")) {
     RASK_TRY(machine.worker_saturation,
@@ -76,9 +70,10 @@ Result<scheduler_server::Options> scheduler_options(const Config& config) {
   return options;
 }
 
-Result<worker_server::Options> worker_options(const Config& config) {
+Result<worker_server::Options> worker_options(const Config& config, const Security& security) {
   worker_server::Options options;
-  RASK_TRY(options.comm, comm_options(config));
+  RASK_TRY(options.comm, comm_options(config, security, comm::Role::worker));
+  RASK_TRY(options.security, comm::with_configuration(security, config));
   RASK_TRY(const auto incoming, config.number("distributed.worker.connections.incoming", 10));
   options.machine.transfer_incoming_count_limit = static_cast<int>(incoming);
   RASK_TRY(const auto outgoing, config.number("distributed.worker.connections.outgoing", 50));

@@ -10,6 +10,7 @@ class OwnCluster final : public ClusterHandle {
  public:
   explicit OwnCluster(const LocalClusterOptions& options) : cluster_(options) {}
   std::string address() const override { return cluster_.scheduler_address(); }
+  Security security() const override { return cluster_.security(); }
   void close() override { cluster_.close(); }
 
  private:

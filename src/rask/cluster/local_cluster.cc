@@ -57,6 +57,8 @@ Shape shape_of(const LocalClusterOptions& options) {
 struct LocalCluster::Impl {
   LocalClusterOptions options;
   Config config;
+  Security security;
+  std::string protocol = "tcp";
   Shape shape;
   std::uint64_t memory_limit_bytes = 0;
 
@@ -75,6 +77,10 @@ struct LocalCluster::Impl {
 
   explicit Impl(LocalClusterOptions given);
   ~Impl() { close(); }
+  void choose_protocol();
+  std::string listen_address(int port) const {
+    return fmt::format("{}://{}:{}", protocol, options.host, port);
+  }
   void start();
   Result<Ok> start_scheduler();
   Result<Ok> start_nanny(int number);
@@ -103,7 +109,7 @@ struct LocalCluster::Impl {
 
 LocalCluster::Impl::Impl(LocalClusterOptions given)
     : options(std::move(given)), shape(shape_of(options)) {
-  auto loaded = Config::load(cluster::environment());
+  auto loaded = Config::load(environment());
   if (!loaded.ok()) throw ClientError{loaded.error().message};
   config = std::move(loaded).value();
   log::setup_unless_done(options.silence_logs ? log::Level::warning
@@ -113,11 +119,22 @@ LocalCluster::Impl::Impl(LocalClusterOptions given)
                                                  worker_server::machine_memory_bytes());
   if (!limit.ok()) throw ClientError{limit.error().message};
   memory_limit_bytes = limit.value();
+  choose_protocol();
   if (options.processes && !cluster::initialised()) {
     throw ClientError{
         "a LocalCluster of processes starts this program again for each worker: call "
         "rask::init(argc, argv) at the beginning of main, or use processes = false"};
   }
+}
+
+void LocalCluster::Impl::choose_protocol() {
+  const auto resolved = comm::with_configuration(options.security, config);
+  if (!resolved.ok()) throw ClientError{resolved.error().message};
+  security = resolved.value();
+  const auto chosen =
+      cluster::protocol_of(options.protocol, *security.require_encryption ? "tls" : "tcp");
+  if (!chosen.ok()) throw ClientError{chosen.error().message};
+  protocol = chosen.value();
 }
 
 void LocalCluster::Impl::start() {
@@ -143,8 +160,8 @@ void LocalCluster::Impl::start() {
 }
 
 Result<Ok> LocalCluster::Impl::start_scheduler() {
-  RASK_TRY(auto scheduler_options, cluster::scheduler_options(config));
-  scheduler_options.addresses = {fmt::format("tcp://{}:{}", options.host, options.scheduler_port)};
+  RASK_TRY(auto scheduler_options, cluster::scheduler_options(config, security));
+  scheduler_options.addresses = {listen_address(options.scheduler_port)};
   scheduler =
       std::make_unique<scheduler_server::SchedulerServer>(*loop, std::move(scheduler_options));
   RASK_TRY([[maybe_unused]] auto started, scheduler->start());
@@ -175,7 +192,10 @@ Result<Ok> LocalCluster::Impl::start_nanny(int number) {
   }
   if (options.silence_logs) nanny_options.environment = {"DASK_LOGGING__DISTRIBUTED=warning"};
   nanny_options.name = fmt::format("{}", number);
-  nanny_options.listen = fmt::format("tcp://{}:0", options.host);
+  for (auto& variable : comm::configuration_variables(security))
+    nanny_options.environment.push_back(std::move(variable));
+  RASK_TRY(nanny_options.comm, cluster::comm_options(config, security, comm::Role::worker));
+  nanny_options.listen = listen_address(0);
   nanny_options.memory_limit_bytes = memory_limit_bytes;
   auto nanny = std::make_unique<nanny::Nanny>(*loop, std::move(nanny_options));
   bool* const first = new bool{true};
@@ -191,9 +211,9 @@ Result<Ok> LocalCluster::Impl::start_nanny(int number) {
 }
 
 Result<Ok> LocalCluster::Impl::start_thread_worker(int number) {
-  RASK_TRY(auto worker_options, cluster::worker_options(config));
+  RASK_TRY(auto worker_options, cluster::worker_options(config, security));
   worker_options.scheduler = address;
-  worker_options.listen = fmt::format("tcp://{}:0", options.host);
+  worker_options.listen = listen_address(0);
   worker_options.name = fmt::format("{}", number);
   worker_options.machine.nthreads = shape.threads;
   worker_options.machine.resources = options.resources;
@@ -278,6 +298,7 @@ LocalCluster::LocalCluster(LocalClusterOptions options)
 }
 LocalCluster::~LocalCluster() = default;
 std::string LocalCluster::scheduler_address() const { return impl_->address; }
+Security LocalCluster::security() const { return impl_->security; }
 std::vector<int> LocalCluster::worker_pids() const {
   return impl_->on_loop([this] {
     std::vector<int> pids;

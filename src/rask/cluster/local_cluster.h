@@ -26,6 +26,8 @@ class LocalCluster {
   LocalCluster& operator=(const LocalCluster&) = delete;
 
   std::string scheduler_address() const;
+  // What a client of this cluster needs, with what came from the configuration.
+  Security security() const;
   // The processes of the workers, as they are now; empty for threads.
   std::vector<int> worker_pids() const;
   // Ends workers and scheduler. May be called more than once.

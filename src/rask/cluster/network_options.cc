@@ -11,12 +11,6 @@
 namespace rask::cluster {
 namespace {
 
-void refuse(CLI::App& app, const std::string& option, const std::string& why) {
-  app.add_option_function<std::string>(
-         option, [option, why](const std::string&) { throw CLI::ValidationError{option, why}; })
-      ->group("");
-}
-
 // The first IPv4 address of the interface.    source: distributed.utils.get_ip_interface
 Result<std::string> address_of_interface(const std::string& name) {
   ifaddrs* found = nullptr;
@@ -44,24 +38,38 @@ Result<std::string> address_of_interface(const std::string& name) {
 
 void add_network_options(CLI::App& app, NetworkOptions& options) {
   app.add_option("--interface", options.interface, "Network interface to listen on: eth0");
-  app.add_option("--protocol", options.protocol, "tcp");
+  app.add_option("--protocol", options.protocol, "tcp or tls");
   // There is no dashboard yet: scripts that say how they want it keep working.
   app.add_option("--dashboard-address", options.dashboard_address)->group("");
   app.add_flag("--dashboard,!--no-dashboard", options.dashboard)->group("");
-  for (const char* tls : {"--tls-ca-file", "--tls-cert", "--tls-key"})
-    refuse(app, tls, "this version of rask has no TLS");
+  app.add_option("--tls-ca-file", options.tls_ca_file, "CA that signed everybody, in PEM form");
+  app.add_option("--tls-cert", options.tls_cert, "Own certificate, in PEM form");
+  app.add_option("--tls-key", options.tls_key, "Its key; may stand in the file of --tls-cert");
 }
 
 Result<std::string> listen_host(const NetworkOptions& options, const std::string& host) {
-  if (options.protocol != "tcp" && options.protocol != "tcp://") {
-    return Error{ErrorCode::invalid_argument,
-                 fmt::format("--protocol {} is not supported; use tcp", options.protocol)};
-  }
   if (options.interface.empty()) return host;
   if (!host.empty()) {
     return Error{ErrorCode::invalid_argument, "--host and --interface: give only one of them"};
   }
   return address_of_interface(options.interface);
+}
+
+Result<std::string> protocol_of(const std::string& given, const std::string& otherwise) {
+  auto protocol = given.empty() ? otherwise : given;
+  if (protocol.ends_with("://")) protocol.resize(protocol.size() - 3);
+  if (protocol == "tcp" || protocol == "tls") return protocol;
+  return Error{ErrorCode::invalid_argument,
+               fmt::format("--protocol {} is not supported; use tcp or tls", protocol)};
+}
+
+Security security_of(const NetworkOptions& options, comm::Role role) {
+  Security security;
+  security.tls_ca_file = options.tls_ca_file;
+  const bool scheduler = role == comm::Role::scheduler;
+  (scheduler ? security.tls_scheduler_cert : security.tls_worker_cert) = options.tls_cert;
+  (scheduler ? security.tls_scheduler_key : security.tls_worker_key) = options.tls_key;
+  return security;
 }
 
 }  // namespace rask::cluster

@@ -29,7 +29,7 @@ namespace {
 constexpr std::string_view kLogger = "distributed.worker";
 
 void add_options(CLI::App& app, WorkerArguments& a) {
-  app.add_option("scheduler", a.scheduler, "Address of the scheduler: tcp://host:8786");
+  app.add_option("scheduler", a.scheduler, "Address of the scheduler: tcp://host:8786, tls://…");
   app.add_option("--scheduler-file", a.scheduler_file, "File to read the address from");
   app.add_option("--host", a.host, "Host to listen on and to be found at");
   app.add_option("--worker-port", a.worker_port, "Port to listen on, or first:last");
@@ -65,6 +65,8 @@ void add_options(CLI::App& app, WorkerArguments& a) {
 struct Resolved {
   std::string scheduler;
   std::string host;  // To listen on.
+  std::string protocol;
+  Security security;
   int nworkers = 1;
   int nthreads = 1;
   std::uint64_t memory_limit_bytes = 0;
@@ -73,6 +75,10 @@ struct Resolved {
   PortRange nanny_ports;
   Seconds death_timeout = 0;
   Seconds lifetime = 0;
+
+  std::string listen_address(int port) const {
+    return fmt::format("{}://{}:{}", protocol, host, port);
+  }
 };
 
 Result<int> parse_count(const std::string& text, std::string_view what) {
@@ -161,6 +167,8 @@ Result<Resolved> resolve(const WorkerArguments& a, const Config& config) {
   out.scheduler = comm::normalize_address(out.scheduler);
   RASK_TRY(const auto address, comm::parse_tcp_address(out.scheduler));
   RASK_TRY(out.host, listen_host(a.network, a.host));
+  RASK_TRY(out.protocol, protocol_of(a.network.protocol, address.tls ? "tls" : "tcp"));
+  out.security = security_of(a.network, comm::Role::worker);
   // A scheduler on this machine is reached, and reaches us, by loopback.
   const bool is_local = address.host == "127.0.0.1" || address.host == "localhost";
   if (out.host.empty() && is_local) out.host = "127.0.0.1";
@@ -199,7 +207,7 @@ void talk_to_nanny(comm::EventLoop& loop, worker_server::WorkerServer& server) {
 
 int run_worker(const WorkerArguments& a, const Resolved& resolved, const Config& config) {
   comm::EventLoop loop;
-  auto base = worker_options(config);
+  auto base = worker_options(config, resolved.security);
   if (!base.ok()) return complain("worker", base.error());
   const auto transfer = config.number("distributed.worker.memory.transfer", 0.1);
   if (!transfer.ok()) return complain("worker", transfer.error());
@@ -207,8 +215,7 @@ int run_worker(const WorkerArguments& a, const Resolved& resolved, const Config&
   const auto started = start_in_range(resolved.worker_ports, [&](int port) {
     auto options = base.value();
     options.scheduler = resolved.scheduler;
-    options.listen = !a.listen_address.empty() ? a.listen_address
-                                               : fmt::format("tcp://{}:{}", resolved.host, port);
+    options.listen = !a.listen_address.empty() ? a.listen_address : resolved.listen_address(port);
     options.contact_address = a.contact_address;
     options.name = a.name;
     options.nanny = a.nanny_address;
@@ -261,7 +268,7 @@ int run_nannies(const WorkerArguments& a, const std::vector<std::string>& words,
                 const std::vector<std::string>& program, const Resolved& resolved,
                 const Config& config) {
   comm::EventLoop loop;
-  auto base = worker_options(config);
+  auto base = worker_options(config, resolved.security);
   if (!base.ok()) return complain("worker", base.error());
   const auto terminate = config.number("distributed.worker.memory.terminate", 0.95);
   if (!terminate.ok()) return complain("worker", terminate.error());
@@ -276,7 +283,7 @@ int run_nannies(const WorkerArguments& a, const std::vector<std::string>& words,
       nanny::Options options;
       options.command = child_command(program, words, name, resolved);
       options.name = name.empty() ? fmt::format("{}", i) : name;
-      options.listen = fmt::format("tcp://{}:{}", resolved.host, port);
+      options.listen = resolved.listen_address(port);
       options.comm = base.value().comm;
       options.memory_limit_bytes = resolved.memory_limit_bytes;
       options.memory_terminate_fraction = terminate.value();

@@ -17,11 +17,15 @@ TEST(Address, hosts_and_ports_are_told_apart) {
   EXPECT_EQ(six.host, "::1");
   EXPECT_EQ(six.port, 8786);
   EXPECT_EQ(parse_tcp_address("tcp://:0").value().host, "");
+  EXPECT_FALSE(plain.tls);
+  const auto secret = parse_tcp_address("tls://[::1]:8786").value();
+  EXPECT_EQ(secret.host, "::1");
+  EXPECT_TRUE(secret.tls);
 }
 
 TEST(Address, what_is_no_address_is_refused_with_the_address_in_the_text) {
   for (const char* bad : {"", "tcp://", "tcp://host", "tcp://host:", "tcp://host:65536",
-                          "tcp://host:-1", "tcp://::1:80", "tcp://[::1]", "tls://host:1",
+                          "tcp://host:-1", "tcp://::1:80", "tcp://[::1]", "ws://host:1",
                           "tcp://host:80/path", "tcp://host:8x", "tcp://127.0.0.1:0#3"}) {
     const auto parsed = parse_tcp_address(bad);
     ASSERT_FALSE(parsed.ok()) << bad;
@@ -33,12 +37,14 @@ TEST(Address, what_is_no_address_is_refused_with_the_address_in_the_text) {
 TEST(Address, a_scheme_is_added_only_where_there_is_none) {
   EXPECT_EQ(normalize_address("10.0.0.1:80"), "tcp://10.0.0.1:80");
   EXPECT_EQ(normalize_address("tcp://10.0.0.1:80"), "tcp://10.0.0.1:80");
+  EXPECT_EQ(normalize_address("tls://10.0.0.1:80"), "tls://10.0.0.1:80");
   EXPECT_EQ(normalize_address("unix:///a/b"), "unix:///a/b");
 }
 
 TEST(Address, is_written_as_it_was_read) {
   EXPECT_EQ(tcp_address("::1", 80), "tcp://[::1]:80");
   EXPECT_EQ(tcp_address("10.0.0.1", 80), "tcp://10.0.0.1:80");
+  EXPECT_EQ(tcp_address("10.0.0.1", 80, true), "tls://10.0.0.1:80");
   EXPECT_EQ(host_of(*numeric_address("::1", 5)), "::1");
   EXPECT_EQ(port_of(*numeric_address("127.0.0.1", 5)), 5);
   EXPECT_FALSE(numeric_address("localhost", 5));

@@ -8,10 +8,12 @@ namespace rask::comm {
 namespace {
 
 constexpr std::string_view kTcp = "tcp://";
+constexpr std::string_view kTls = "tls://";
 
 Error bad_address(const std::string& address, std::string_view why) {
   return {ErrorCode::invalid_argument,
-          fmt::format("bad address '{}': {} (expected tcp://host:port)", address, why)};
+          fmt::format("bad address '{}': {} (expected tcp://host:port or tls://host:port)", address,
+                      why)};
 }
 
 Result<std::uint16_t> parse_port(const std::string& address, std::string_view text) {
@@ -27,7 +29,8 @@ Result<std::uint16_t> parse_port(const std::string& address, std::string_view te
 
 Result<HostPort> parse_tcp_address(const std::string& address) {
   std::string_view rest = address;
-  if (rest.starts_with(kTcp)) {
+  const bool tls = rest.starts_with(kTls);
+  if (tls || rest.starts_with(kTcp)) {
     rest.remove_prefix(kTcp.size());
   } else if (const auto scheme = rest.find("://"); scheme != std::string_view::npos) {
     return bad_address(address, fmt::format("no support for '{}'", rest.substr(0, scheme)));
@@ -39,13 +42,13 @@ Result<HostPort> parse_tcp_address(const std::string& address) {
     const auto close = rest.find("]:");
     if (close == std::string_view::npos) return bad_address(address, "no port after ']'");
     RASK_TRY(const auto port, parse_port(address, rest.substr(close + 2)));
-    return HostPort{std::string{rest.substr(1, close - 1)}, port};
+    return HostPort{std::string{rest.substr(1, close - 1)}, port, tls};
   }
   const auto colon = rest.rfind(':');
   if (colon == std::string_view::npos) return bad_address(address, "no port");
   if (rest.find(':') != colon) return bad_address(address, "IPv6 hosts stand in [brackets]");
   RASK_TRY(const auto port, parse_port(address, rest.substr(colon + 1)));
-  return HostPort{std::string{rest.substr(0, colon)}, port};
+  return HostPort{std::string{rest.substr(0, colon)}, port, tls};
 }
 
 std::string normalize_address(const std::string& address) {

@@ -1,5 +1,5 @@
 #pragma once
-// The letter box: connections that carry Dask messages, over TCP and unix sockets.
+// The letter box: connections that carry Dask messages, over TCP, TLS and unix sockets.
 //
 // One thread runs an EventLoop, and everything here is called and calls back on that thread, but
 // for EventLoop::post and EventLoop::stop, which any thread may call. Asio stays behind this
@@ -54,6 +54,8 @@ struct Handshake {
   bool dense = true;  // Offer the denser messages of rask: key "rask" in the handshake, value 1.
 };
 
+class TlsContext;
+
 struct Options {
   Handshake handshake;
   wire::Limits limits;
@@ -62,12 +64,14 @@ struct Options {
   std::size_t write_buffer_bytes_max = std::size_t{256}
                                        << 20;  // Connection::writable() above this is false
   // Peers on the same machine that both offer `dense` talk over a unix socket instead of TCP: about
-  // twice as fast, and nothing else can be told from outside.
+  // twice as fast, and nothing else can be told from outside. Never in the place of TLS.
   bool unix_twin = true;
+  std::shared_ptr<const TlsContext> tls;  // For tls:// addresses: see tls.h.
+  bool require_encryption = false;        // distributed.comm.require-encryption: refuses tcp://
 };
 
 struct Peer {
-  std::string local_address;  // "tcp://127.0.0.1:34567"
+  std::string local_address;  // "tcp://127.0.0.1:34567", "tls://…"
   std::string remote_address;
   bool dense = false;                                       // Both sides offered it.
   wire::Compression compression = wire::Compression::none;  // Negotiated.
@@ -105,11 +109,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
 };
 using ConnectionPtr = std::shared_ptr<Connection>;
 
-// Connects and shakes hands. "tcp://host:port", "host:port" or "unix:///path". `done` is called
-// once, later, with the connection or why there is none:
-//   invalid_argument   an address that cannot be parsed, a scheme that is not there
+// Connects and shakes hands. "tcp://host:port", "tls://host:port", "host:port" or "unix:///path".
+// `done` is called once, later, with the connection or why there is none:
+//   invalid_argument   an address that cannot be parsed, a scheme that is not there, no certificate
+//                      for tls://, or tcp:// where encryption is required
 //   peer_lost          refused, unreachable, closed during the handshake (it may be no Dask server)
 //   timed_out          nothing within options.connect_timeout
+//   corrupt_message    no Dask handshake; no TLS, or a certificate that one side does not trust
 // Refused connections are tried again with growing pauses until the timeout when `retry` is set, as
 // distributed.comm.core.connect does.
 void connect(EventLoop& loop, const std::string& address, const Options& options, bool retry,
@@ -127,9 +133,11 @@ class Listener {
   virtual std::string address() const = 0;          // With the port that was given by the system.
   virtual std::string contact_address() const = 0;  // One that peers can reach: 0.0.0.0 replaced.
 };
-// Listens on "tcp://host:port" (port 0: any; host "" or 0.0.0.0: all; "first:last" ports are the
-// caller's loop) or "unix:///path". Connections that fail the handshake are dropped and logged.
-//   errors   invalid_argument: bad address, port in use, no permission. The text says which.
+// Listens on "tcp://host:port" or "tls://host:port" (port 0: any; host "" or 0.0.0.0: all;
+// "first:last" ports are the caller's loop) or "unix:///path". Connections that fail the handshake
+// are dropped and logged.
+//   errors   invalid_argument: bad address, port in use, no permission, no certificate. The text
+//            says which.
 Result<std::unique_ptr<Listener>> listen(EventLoop& loop, const std::string& address,
                                          const Options& options,
                                          std::function<void(ConnectionPtr)> on_connection);
@@ -137,8 +145,9 @@ Result<std::unique_ptr<Listener>> listen(EventLoop& loop, const std::string& add
 struct HostPort {
   std::string host;  // Without brackets.
   std::uint16_t port = 0;
+  bool tls = false;
 };
-// "tcp://[::1]:8786" and friends.   errors: invalid_argument
+// "tcp://[::1]:8786", "tls://10.0.0.1:8786" and friends.   errors: invalid_argument
 Result<HostPort> parse_tcp_address(const std::string& address);
 // "10.0.0.1:80" as Dask writes it: "tcp://10.0.0.1:80". Unchanged when it has a scheme.
 std::string normalize_address(const std::string& address);

@@ -8,6 +8,7 @@
 
 #include "rask/base/log.h"
 #include "rask/comm/handshake.h"
+#include "rask/comm/tls_channel.h"
 
 namespace rask::comm {
 namespace {
@@ -101,6 +102,8 @@ void Connecting::begin() {
     auto parsed = parse_tcp_address(address_);
     if (!parsed.ok()) return finish(parsed.error());
     host_port_ = std::move(parsed).value();
+    if (const auto allowed = check_security(address_, host_port_.tls, options_); !allowed.ok())
+      return finish(allowed.error());
     if (host_port_.host.empty() || host_port_.port == 0)
       return finish(Error{ErrorCode::invalid_argument,
                           fmt::format("bad address '{}': one cannot connect to an empty host or to "
@@ -158,7 +161,8 @@ void Connecting::on_resolved(const boost::system::error_code& error,
 
 void Connecting::try_target() {
   const auto& target = targets_[target_];
-  if (options_.handshake.dense && options_.unix_twin && target.family() != AF_UNIX) {
+  const bool may_be_twin = target.family() != AF_UNIX && !host_port_.tls;
+  if (options_.handshake.dense && options_.unix_twin && may_be_twin) {
     if (Fd fd = connect_twin(target)) return shake(std::move(fd), true);
   }
   connect_socket();
@@ -230,10 +234,11 @@ void Connecting::shake(Fd fd, bool is_twin) {
     peer.local_address = fmt::format("{}#{}", tcp_address(host, 0), ++loop_->impl().peer_number);
   } else {
     const auto local = local_address(fd.get());
-    peer.local_address = tcp_address(host_of(local), port_of(local));
+    peer.local_address = tcp_address(host_of(local), port_of(local), host_port_.tls);
   }
   auto made = StreamConnection::make(*loop_, std::move(fd), std::move(peer), options_);
   if (!made.ok()) return finish(made.error());
+  if (host_port_.tls) made.value()->use_tls(options_.tls, TlsSide::client);
   // The twin of a listener that is going away may have let us in for nothing: ask on TCP then.
   shake_hands(*loop_, std::move(made).value(), options_.handshake, std::max(0.0, time_left()),
               [self = shared_from_this(), is_twin](Result<ConnectionPtr> result) {

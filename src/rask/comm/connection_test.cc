@@ -10,25 +10,29 @@ namespace {
 using testing::HasSubstr;
 using testing::StartsWith;
 
-// Everything below holds on both kinds of sockets.
-class ConnectionOn : public testing::TestWithParam<bool> {
+// Everything below holds on all kinds of sockets.
+class ConnectionOn : public testing::TestWithParam<std::string> {
  protected:
   static Options options() {
+    if (GetParam() == "tls") return over_tls();
     Options chosen;
-    chosen.unix_twin = GetParam();
+    chosen.unix_twin = GetParam() == "unix";
     return chosen;
   }
   Rig rig;
 };
-INSTANTIATE_TEST_SUITE_P(, ConnectionOn, testing::Values(false, true),
-                         [](const auto& which) { return which.param ? "unix" : "tcp"; });
+INSTANTIATE_TEST_SUITE_P(, ConnectionOn, testing::Values("tcp", "unix", "tls"),
+                         [](const auto& which) { return which.param; });
 
-TEST_P(ConnectionOn, addresses_are_tcp_addresses) {
+TEST_P(ConnectionOn, addresses_tell_how_one_is_reached) {
   auto pair = connected_pair(rig, options());
   EXPECT_EQ(pair.client->peer().remote_address, pair.listener->address());
   EXPECT_EQ(pair.server->peer().local_address, pair.listener->address());
-  EXPECT_THAT(pair.server->peer().remote_address, StartsWith("tcp://127.0.0.1:"));
-  EXPECT_EQ(pair.server->peer().remote_address.find('#') != std::string::npos, GetParam());
+  const std::string scheme = GetParam() == "tls" ? "tls" : "tcp";
+  EXPECT_THAT(pair.server->peer().remote_address, StartsWith(scheme + "://127.0.0.1:"));
+  EXPECT_THAT(pair.client->peer().local_address, StartsWith(scheme + "://127.0.0.1:"));
+  EXPECT_EQ(pair.server->peer().remote_address.find('#') != std::string::npos,
+            GetParam() == "unix");
 }
 
 TEST_P(ConnectionOn, many_small_messages_arrive_in_order) {
@@ -260,7 +264,7 @@ TEST_P(ConnectionOn, two_loops_on_two_threads_talk) {
   EventLoop server_loop;
   ConnectionPtr server;
   auto listener =
-      listen(server_loop, "tcp://127.0.0.1:0", options(), [&](ConnectionPtr came) {
+      listen(server_loop, any_port(options()), options(), [&](ConnectionPtr came) {
         server = std::move(came);
         server->start(
             [&](wire::Message&& message) { server->send(std::move(message).take_frames()); },

@@ -24,14 +24,32 @@ struct Shaking {
   }
   void fail(const Error& error) {
     loop.cancel(timer);
+    const bool uses_tls = connection->uses_tls();
     connection.reset();
     auto reason = Error{error}.with_context("handshake");
-    if (reason.code == ErrorCode::peer_lost) reason.message += " (it may be no Dask server)";
+    if (reason.code == ErrorCode::peer_lost)
+      reason.message += uses_tls ? " (it may be no Dask server, or not trust our certificate)"
+                                 : " (it may be no Dask server, or want TLS)";
     std::exchange(done, nullptr)(std::move(reason));
   }
 };
 
 }  // namespace
+
+Result<Ok> check_security(const std::string& address, bool tls, const Options& options) {
+  if (!tls && options.require_encryption)
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("encryption required by Dask configuration, refusing communication "
+                             "from/to '{}'",
+                             address)};
+  if (tls && options.tls == nullptr)
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("{} needs a CA file and a certificate, and there are none (perhaps "
+                             "check your TLS configuration?): --tls-ca-file, --tls-cert, "
+                             "--tls-key, or distributed.comm.tls",
+                             address)};
+  return Ok{};
+}
 
 wire::Frames handshake_message(const Handshake& local) {
   wire::MessageWriter writer;

@@ -8,6 +8,9 @@
 
 namespace rask::comm {
 
+// May `address` be used with these options?   errors: invalid_argument
+Result<Ok> check_security(const std::string& address, bool tls, const Options& options);
+
 wire::Frames handshake_message(const Handshake& local);
 // Fills in what both sides can do.
 //   errors   corrupt_message: that is no handshake.

@@ -5,6 +5,8 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 
 #include "rask/comm/test_rig.h"
 
@@ -70,11 +72,31 @@ class Interop : public testing::Test {
   Rig rig;
 };
 
+// One kind of socket after the other: the PEM files of a temporary Security are in `folder`.
+class InteropOver : public Interop, public testing::WithParamInterface<std::string> {
+ protected:
+  InteropOver() {
+    if (GetParam() == "tcp") return;
+    const auto security = Security::temporary();
+    options = over_tls(security);
+    std::filesystem::create_directories(folder);
+    std::ofstream{folder / "cert.pem"} << security.tls_ca_file;
+    std::ofstream{folder / "key.pem"} << security.tls_client_key;
+  }
+  ~InteropOver() override { std::filesystem::remove_all(folder); }
+
+  std::filesystem::path folder =
+      std::filesystem::temp_directory_path() / ("rask-interop-" + std::to_string(::getpid()));
+  Options options;
+};
+INSTANTIATE_TEST_SUITE_P(, InteropOver, testing::Values("tcp", "tls"),
+                         [](const auto& which) { return which.param; });
+
 // The stock client sends messages of all shapes, wants each back as it was, and checks them itself.
-TEST_F(Interop, a_stock_client_talks_to_our_listener) {
+TEST_P(InteropOver, a_stock_client_talks_to_our_listener) {
   ConnectionPtr server;
   int messages = 0;
-  auto listener = listen(rig.loop, "tcp://127.0.0.1:0", {}, [&](ConnectionPtr came) {
+  auto listener = listen(rig.loop, any_port(options), options, [&](ConnectionPtr came) {
                     server = std::move(came);
                     EXPECT_FALSE(server->peer().dense);
                     server->start(
@@ -84,7 +106,7 @@ TEST_F(Interop, a_stock_client_talks_to_our_listener) {
                         },
                         [&](const Error&) { rig.loop.stop(); });
                   }).value();
-  Python python{{"client", listener->address()}};
+  Python python{{"client", folder, listener->address()}};
   rig.run();
   EXPECT_EQ(python.line(), "ok");
   EXPECT_EQ(python.wait(), 0);
@@ -92,10 +114,10 @@ TEST_F(Interop, a_stock_client_talks_to_our_listener) {
 }
 
 // A stock Server with handlers: answers, errors, and large data that it sends in split frames.
-TEST_F(Interop, our_pool_asks_a_stock_server) {
-  Python python{{"server"}};
+TEST_P(InteropOver, our_pool_asks_a_stock_server) {
+  Python python{{"server", folder, any_port(options)}};
   const auto address = python.line();
-  RpcPool pool{rig.loop, {}};
+  RpcPool pool{rig.loop, options};
   std::map<std::string, Result<Value>> replies;
   for (const char* op : {"echo", "fail", "missing", "large"}) {
     auto asked = wire::encode(Value::object({{"op", op}, {"x", "text"}, {"reply", true}}));

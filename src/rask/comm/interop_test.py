@@ -1,4 +1,4 @@
-"""The stock side of interop_test.cc: `client ADDRESS` or `server`."""
+"""The stock side of interop_test.cc: `client FOLDER ADDRESS` or `server FOLDER ADDRESS`."""
 
 import asyncio
 import sys
@@ -7,6 +7,15 @@ import numpy
 from distributed.comm import connect
 from distributed.core import Server
 from distributed.protocol import Serialize, to_serialize
+from distributed.security import Security
+
+
+def security(folder, address):
+    if not address.startswith("tls"):
+        return Security()
+    pem = {"cert": f"{folder}/cert.pem", "key": f"{folder}/key.pem"}
+    roles = {f"tls_{role}_{part}": pem[part] for role in ("client", "scheduler") for part in pem}
+    return Security(tls_ca_file=pem["cert"], require_encryption=True, **roles)
 
 
 def messages():
@@ -31,8 +40,9 @@ def same(sent, got):
     return sent == got
 
 
-async def client(address):
-    comm = await connect(address, timeout=10)
+async def client(folder, address):
+    args = security(folder, address).get_connection_args("client")
+    comm = await connect(address, timeout=10, **args)
     for message in messages():
         await comm.write(message)
         got = await comm.read()
@@ -53,12 +63,12 @@ async def large(**fields):
     return {"data": to_serialize(numpy.zeros(200_000_001, dtype="u1"))}
 
 
-async def server():
+async def server(folder, address):
     stock = Server({"echo": echo, "fail": fail, "large": large})
-    await stock.listen("tcp://127.0.0.1:0")
+    await stock.listen(address, **security(folder, address).get_listen_args("scheduler"))
     print(stock.address, flush=True)
     await asyncio.sleep(50)
 
 
 if __name__ == "__main__":
-    asyncio.run(client(sys.argv[2]) if sys.argv[1] == "client" else server())
+    asyncio.run({"client": client, "server": server}[sys.argv[1]](*sys.argv[2:]))

@@ -8,6 +8,7 @@
 
 #include "rask/base/log.h"
 #include "rask/comm/handshake.h"
+#include "rask/comm/tls_channel.h"
 
 namespace rask::comm {
 namespace {
@@ -38,6 +39,7 @@ class Acceptor final : public std::enable_shared_from_this<Acceptor>, private Lo
   void stop();
 
   std::string address;
+  bool tls = false;
 
  private:
   struct Socket {
@@ -52,6 +54,7 @@ class Acceptor final : public std::enable_shared_from_this<Acceptor>, private Lo
   bool accept_one(Socket& socket);
   void pause(Socket& socket, int error);
   void welcome(Fd fd, const Socket& socket, const SocketAddress& remote);
+  void tell_why_dropped(const StreamConnection& connection, const Error& error) const;
 
   EventLoop* loop_;  // nullptr after the loop has ended.
   Options options_;
@@ -144,12 +147,13 @@ void Acceptor::welcome(Fd fd, const Socket& socket, const SocketAddress& remote)
   } else {
     set_tcp_options(fd.get(), options_.tcp_timeout);
     const auto local = local_address(fd.get());
-    peer.local_address = tcp_address(host_of(local), port_of(local));
-    peer.remote_address = tcp_address(host_of(remote), port_of(remote));
+    peer.local_address = tcp_address(host_of(local), port_of(local), tls);
+    peer.remote_address = tcp_address(host_of(remote), port_of(remote), tls);
   }
   auto made = StreamConnection::make(*loop_, std::move(fd), std::move(peer), options_);
   if (!made.ok()) return log::warning("distributed.comm", "{}", made.error().message);
   const auto connection = std::move(made).value();
+  if (tls) connection->use_tls(options_.tls, TlsSide::server);
   shaking_.insert(connection);
   shake_hands(*loop_, connection, options_.handshake, options_.connect_timeout,
               [self = shared_from_this(), connection](Result<ConnectionPtr> result) {
@@ -158,9 +162,19 @@ void Acceptor::welcome(Fd fd, const Socket& socket, const SocketAddress& remote)
                   const auto callback = self->on_connection_;  // It may stop the listener.
                   return (*callback)(std::move(result).value());
                 }
-                log::info("distributed.comm", "dropping a connection from {} to {}: {}",
-                          connection->peer().remote_address, self->address, result.error().message);
+                self->tell_why_dropped(*connection, result.error());
               });
+}
+
+void Acceptor::tell_why_dropped(const StreamConnection& connection, const Error& error) const {
+  const auto& remote = connection.peer().remote_address;
+  // Somebody without a certificate may be an attacker: people want to see it, as in Dask.
+  if (tls && !connection.tls_established())
+    log::warning("distributed.comm", "Listener on '{}': TLS handshake failed with remote '{}': {}",
+                 address, remote, error.message);
+  else
+    log::info("distributed.comm", "dropping a connection from {} to {}: {}", remote, address,
+              error.message);
 }
 
 class SocketListener final : public Listener {
@@ -192,8 +206,7 @@ Error cannot_listen(const std::string& address, int error) {
           fmt::format("cannot listen on {}: {}{}", address, errno_text(error), hint)};
 }
 
-Result<SocketAddress> address_to_bind(const std::string& address) {
-  RASK_TRY(const auto parsed, parse_tcp_address(address));
+Result<SocketAddress> address_to_bind(const std::string& address, const HostPort& parsed) {
   const auto host = parsed.host.empty() ? std::string{"0.0.0.0"} : parsed.host;
   if (const auto numeric = numeric_address(host, parsed.port)) return *numeric;
   addrinfo hints{};
@@ -223,20 +236,24 @@ Fd bind_and_listen(const SocketAddress& to) {
 
 Result<std::unique_ptr<Listener>> listen_tcp(const std::string& address, const Options& options,
                                              std::shared_ptr<Acceptor> acceptor) {
-  RASK_TRY(const auto wanted, address_to_bind(address));
+  RASK_TRY(const auto parsed, parse_tcp_address(address));
+  RASK_TRY([[maybe_unused]] const auto allowed, check_security(address, parsed.tls, options));
+  RASK_TRY(const auto wanted, address_to_bind(address, parsed));
   Fd fd = bind_and_listen(wanted);
   if (!fd) return cannot_listen(address, errno);
   const auto bound = local_address(fd.get());
-  acceptor->address = tcp_address(host_of(bound), port_of(bound));
+  acceptor->tls = parsed.tls;
+  acceptor->address = tcp_address(host_of(bound), port_of(bound), parsed.tls);
   RASK_TRY([[maybe_unused]] const auto added, acceptor->add(std::move(fd), false));
-  if (options.handshake.dense && options.unix_twin) {
+  if (options.handshake.dense && options.unix_twin && !parsed.tls) {
     Fd twin = bind_and_listen(twin_address(bound));
     // Only speed is lost without it.
     if (!twin || !acceptor->add(std::move(twin), true).ok())
       log::info("distributed.comm", "no unix socket beside {}: {}", acceptor->address,
                 errno_text(errno));
   }
-  auto contact = is_wildcard(bound) ? tcp_address(own_host(), port_of(bound)) : acceptor->address;
+  auto contact =
+      is_wildcard(bound) ? tcp_address(own_host(), port_of(bound), parsed.tls) : acceptor->address;
   return std::unique_ptr<Listener>{
       std::make_unique<SocketListener>(std::move(acceptor), std::move(contact), std::string{})};
 }

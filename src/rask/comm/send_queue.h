@@ -27,6 +27,10 @@ class SendQueue {
   // Writes until everything is out, the socket takes no more, or others should have their turn.
   Status write_to(int fd);
 
+  // For who writes it elsewhere: what comes next, as far as it lies together, and that it is out.
+  std::string_view front() const { return chunks_[first_].view().substr(first_offset_); }
+  void consume(std::size_t bytes);
+
  private:
   struct Chunk {
     std::string copied;
@@ -35,7 +39,6 @@ class SendQueue {
   };
 
   void append_copy(std::string_view bytes);
-  void consume(std::size_t bytes);
   void recycle(Chunk& chunk);
 
   std::vector<Chunk> chunks_;

@@ -162,9 +162,10 @@ void set_port(SocketAddress& address, std::uint16_t port) {
     reinterpret_cast<sockaddr_in&>(address.storage).sin_port = htons(port);
 }
 
-std::string tcp_address(const std::string& host, std::uint16_t port) {
-  if (host.find(':') != std::string::npos) return fmt::format("tcp://[{}]:{}", host, port);
-  return fmt::format("tcp://{}:{}", host, port);
+std::string tcp_address(const std::string& host, std::uint16_t port, bool tls) {
+  const char* const scheme = tls ? "tls" : "tcp";
+  if (host.find(':') != std::string::npos) return fmt::format("{}://[{}]:{}", scheme, host, port);
+  return fmt::format("{}://{}:{}", scheme, host, port);
 }
 
 bool is_wildcard(const SocketAddress& address) {

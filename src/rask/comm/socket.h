@@ -59,8 +59,8 @@ SocketAddress remote_address(int fd);
 std::string host_of(const SocketAddress& address);
 std::uint16_t port_of(const SocketAddress& address);
 void set_port(SocketAddress& address, std::uint16_t port);
-// "tcp://127.0.0.1:8786", "tcp://[::1]:8786".
-std::string tcp_address(const std::string& host, std::uint16_t port);
+// "tcp://127.0.0.1:8786", "tcp://[::1]:8786", "tls://…".
+std::string tcp_address(const std::string& host, std::uint16_t port, bool tls = false);
 
 bool is_wildcard(const SocketAddress& address);  // 0.0.0.0 or ::
 bool is_own(const SocketAddress& address);       // Of this machine.

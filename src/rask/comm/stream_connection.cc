@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/ioctl.h>
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <cstring>
@@ -64,9 +65,7 @@ void StreamConnection::start(OnMessage on_message, OnClose on_close) {
 void StreamConnection::send(wire::Frames frames) {
   if (phase_ != Phase::open) return;
   queue_.append(std::move(frames));
-  if (flush_scheduled_ || write_blocked_) return;
-  flush_scheduled_ = true;
-  loop_->impl().flush_at_end_of_turn(std::shared_ptr<Flushable>(self(), this));
+  schedule_flush();
 }
 
 void StreamConnection::resume() {
@@ -89,14 +88,17 @@ void StreamConnection::schedule_pump() {
 void StreamConnection::watch_input() {
   if (watching_input_ || !wants_input()) return;
   watching_input_ = true;
-  socket_.when_readable([self = self()] {
+  const auto go_on = [self = self()] {
     self->watching_input_ = false;
     self->read_input();
     self->watch_input();
-  });
+  };
+  if (tls_ && tls_->has_input()) return loop_->post(go_on);
+  socket_.when_readable(go_on);
 }
 
 void StreamConnection::read_input() {
+  if (tls_) return read_tls();
   std::size_t bytes = 0;
   while (wants_input() && bytes < kReadBytesPerTurn) {
     const auto space = decoder_.prepare();
@@ -108,16 +110,44 @@ void StreamConnection::read_input() {
       return;
     }
     const auto size = static_cast<std::size_t>(got);
-    if (first_bytes_max_ > 0 && !check_first_bytes(space.data, size)) return;
-    decoder_.commit(size);
-    deliver();
+    if (!take_input(space.data, size)) return;
     if (size < space.size) return;  // The socket is empty; the loop tells when it is not.
     bytes += size;
   }
 }
 
+void StreamConnection::read_tls() {
+  std::size_t bytes = 0;
+  while (wants_input() && bytes < kReadBytesPerTurn) {
+    const auto space = decoder_.prepare();
+    const auto got = tls_->read(socket_.fd(), space.data, std::min(space.size, kReadBytesPerTurn));
+    if (!got.ok()) return end_of_tls(got.error());
+    if (got.value() == 0) break;
+    if (!take_input(space.data, got.value())) return;
+    bytes += got.value();
+  }
+  // TLS has something to say, or queued messages waited for its handshake.
+  if (phase_ != Phase::closed && unsent_bytes() > 0) schedule_flush();
+}
+
+bool StreamConnection::take_input(const char* data, std::size_t size) {
+  if (first_bytes_max_ > 0 && !check_first_bytes(data, size)) return false;
+  decoder_.commit(size);
+  deliver();
+  return true;
+}
+
+void StreamConnection::end_of_tls(const Error& error) {
+  if (error.code == ErrorCode::peer_lost && tls_->established() && tls_->ended_in_order())
+    return end_of_input();
+  tls_->say_goodbye(socket_.fd());  // The peer hears what it did wrong.
+  ::shutdown(socket_.fd(), SHUT_WR);
+  drain(socket_.fd());
+  end(tls_->established() ? lost(error) : error);
+}
+
 void StreamConnection::end_of_input() {
-  queue_.write_to(socket_.fd());  // It may have closed only its own direction.
+  write_out();  // It may have closed only its own direction.
   end(lost(decoder_.mid_message() ? "closed by the peer in the middle of a message"
                                   : "closed by the peer"));
 }
@@ -132,8 +162,10 @@ bool StreamConnection::check_first_bytes(const char* data, std::size_t size) {
   std::uint64_t claimed = 0;
   std::memcpy(&claimed, first_bytes_.data(), sizeof claimed);
   if (claimed > first_bytes_max_) {
+    const bool is_tls = first_bytes_[0] == 0x16 && first_bytes_[1] == 3;  // A client's greeting.
     end({ErrorCode::corrupt_message,
-         fmt::format("the peer announces {} bytes where a handshake should be", claimed)});
+         is_tls ? std::string{"the peer speaks TLS here, which is no tls:// address"}
+                : fmt::format("the peer announces {} bytes where a handshake should be", claimed)});
     return false;
   }
   first_bytes_max_ = 0;
@@ -161,12 +193,22 @@ void StreamConnection::deliver() {
 
 // ---- Out ----------------------------------------------------------------------------------------
 
+void StreamConnection::schedule_flush() {
+  if (flush_scheduled_ || write_blocked_) return;
+  flush_scheduled_ = true;
+  loop_->impl().flush_at_end_of_turn(std::shared_ptr<Flushable>(self(), this));
+}
+
+SendQueue::Status StreamConnection::write_out() {
+  return tls_ ? tls_->write(socket_.fd(), queue_) : queue_.write_to(socket_.fd());
+}
+
 void StreamConnection::flush() {
   flush_scheduled_ = false;
   if (phase_ == Phase::closed || write_blocked_) return;
-  const auto status = queue_.write_to(socket_.fd());
+  const auto status = write_out();
   if (status == SendQueue::Status::failed) {
-    auto error = lost(errno_text(errno));
+    auto error = tls_ ? lost(tls_->write_error()) : lost(errno_text(errno));
     deliver();  // What the peer said before it went still counts.
     read_input();
     return end(std::move(error));
@@ -196,6 +238,7 @@ void StreamConnection::close() {
 }
 
 void StreamConnection::finish_close() {
+  if (tls_) tls_->say_goodbye(socket_.fd());
   ::shutdown(socket_.fd(), SHUT_WR);
   drain(socket_.fd());
   end({ErrorCode::cancelled, fmt::format("closed the connection to {}", peer_.remote_address)});
@@ -218,6 +261,10 @@ void StreamConnection::end(Error error) {
 void StreamConnection::notify_closed() {
   if (const auto handlers = std::exchange(handlers_, nullptr); handlers && handlers->on_close)
     handlers->on_close(*end_error_);
+}
+
+Error StreamConnection::lost(const Error& why) const {
+  return {why.code, fmt::format("connection to {}: {}", peer_.remote_address, why.message)};
 }
 
 Error StreamConnection::lost(std::string_view why) const {

@@ -12,6 +12,7 @@
 
 #include "rask/comm/loop_impl.h"
 #include "rask/comm/send_queue.h"
+#include "rask/comm/tls_channel.h"
 
 namespace rask::comm {
 
@@ -26,7 +27,9 @@ class StreamConnection final : public Connection, private LoopObject, private Fl
   const Peer& peer() const override { return peer_; }
   void start(OnMessage on_message, OnClose on_close) override;
   void send(wire::Frames frames) override;
-  std::size_t unsent_bytes() const override { return queue_.bytes(); }
+  std::size_t unsent_bytes() const override {
+    return queue_.bytes() + (tls_ ? tls_->unsent_bytes() : 0);
+  }
   void pause() override { paused_ = true; }
   void resume() override;
   void close() override;
@@ -34,6 +37,11 @@ class StreamConnection final : public Connection, private LoopObject, private Fl
   bool closed() const override { return phase_ != Phase::open; }
 
   // ---- For the handshake ----
+  void use_tls(std::shared_ptr<const TlsContext> context, TlsSide side) {
+    tls_.emplace(std::move(context), side);
+  }
+  bool uses_tls() const { return tls_.has_value(); }
+  bool tls_established() const { return tls_ && tls_->established(); }
   Peer& mutable_peer() { return peer_; }
   // The first message that comes may not claim more than that.
   void limit_first_message(std::uint64_t bytes_max) { first_bytes_max_ = bytes_max; }
@@ -57,11 +65,17 @@ class StreamConnection final : public Connection, private LoopObject, private Fl
   void schedule_pump();
   void watch_input();
   void read_input();
+  void read_tls();
+  bool take_input(const char* data, std::size_t size);
+  void end_of_tls(const Error& error);
   void end_of_input();
+  void schedule_flush();
+  SendQueue::Status write_out();
   void deliver();
   bool check_first_bytes(const char* data, std::size_t size);
   void finish_close();
   void notify_closed();
+  Error lost(const Error& why) const;
   Error lost(std::string_view why) const;
 
   EventLoop* loop_;  // nullptr after the loop has ended.
@@ -69,6 +83,7 @@ class StreamConnection final : public Connection, private LoopObject, private Fl
   Peer peer_;
   wire::FrameDecoder decoder_;
   SendQueue queue_;
+  std::optional<TlsChannel> tls_;
   std::shared_ptr<Handlers> handlers_;
   Phase phase_ = Phase::open;
   bool paused_ = false;

@@ -9,6 +9,7 @@
 
 #include "rask/comm/comm.h"
 #include "rask/comm/socket.h"
+#include "rask/comm/tls.h"
 
 namespace rask::comm {
 
@@ -43,6 +44,20 @@ inline Options over_tcp() {
   return options;
 }
 
+// Both roles' options of one temporary Security.
+inline Options over_tls(const Security& security) {
+  Options options;
+  EXPECT_TRUE(secure(options, security, Role::worker).ok());
+  return options;
+}
+inline Options over_tls() {
+  static const auto options = over_tls(Security::temporary());
+  return options;
+}
+inline std::string any_port(const Options& options) {
+  return options.tls ? "tls://127.0.0.1:0" : "tcp://127.0.0.1:0";
+}
+
 struct Pair {
   std::unique_ptr<Listener> listener;
   ConnectionPtr client;
@@ -50,7 +65,7 @@ struct Pair {
 };
 
 inline Pair connected_pair(Rig& rig, const Options& client_options, const Options& server_options,
-                           const std::string& address = "tcp://127.0.0.1:0") {
+                           const std::string& address) {
   Pair pair;
   const auto ready = [&] {
     if (pair.client && pair.server) rig.loop.stop();
@@ -69,6 +84,9 @@ inline Pair connected_pair(Rig& rig, const Options& client_options, const Option
           });
   rig.run();
   return pair;
+}
+inline Pair connected_pair(Rig& rig, const Options& client_options, const Options& server_options) {
+  return connected_pair(rig, client_options, server_options, any_port(server_options));
 }
 inline Pair connected_pair(Rig& rig, const Options& options = {}) {
   return connected_pair(rig, options, options);

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <mutex>
@@ -38,7 +39,13 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 Result<int> spawn(std::vector<std::string> command, const std::vector<std::string>& environment,
                   int child_end) {
   std::vector<std::string> variables{environment};
-  for (char** entry = environ; *entry != nullptr; ++entry) variables.emplace_back(*entry);
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view inherited{*entry};
+    const auto name = inherited.substr(0, inherited.find('=') + 1);
+    const bool replaced = std::ranges::any_of(
+        environment, [name](const std::string& own) { return own.starts_with(name); });
+    if (!replaced) variables.emplace_back(inherited);
+  }
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
   ::posix_spawn_file_actions_adddup2(&actions, child_end, kChildFd);

@@ -8,9 +8,12 @@
 
 namespace rask {
 
+struct Security;
+
 struct TaskContext {
   std::string_view scheduler_address;  // The worker keeps the texts alive.
   std::string_view worker_address;
+  const Security* security = nullptr;  // The worker's, for get_client().
   Key key;
   std::function<void()> secede;  // Leaves the worker's thread slot; its thread goes on.
   std::function<void()> rejoin;  // Waits for a slot and takes it again.

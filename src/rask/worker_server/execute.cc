@@ -27,6 +27,7 @@ struct Job {
   std::shared_ptr<Mailbox> mailbox;
   const std::string* scheduler_address;
   const std::string* worker_address;
+  const Security* security;
 };
 
 void put(const Job& job, Mailbox::Finished&& finished, bool at_once) {
@@ -90,6 +91,7 @@ void run_job(Job& job) {
   const auto start = job.loop->now();
   TaskContext context{.scheduler_address = *job.scheduler_address,
                       .worker_address = *job.worker_address,
+                      .security = job.security,
                       .key = job.execute.key,
                       .secede =
                           [&job, start] {
@@ -155,7 +157,8 @@ void WorkerServer::Impl::prepare(worker::Execute&& execute) {
                                        .pool = &pool(name),
                                        .mailbox = mailbox,
                                        .scheduler_address = &options.scheduler,
-                                       .worker_address = &address});
+                                       .worker_address = &address,
+                                       .security = &options.security});
   job->inputs.reserve(job->execute.dependencies.size());
   for (const Key& key : job->execute.dependencies) {
     const auto found = data.find(key);

@@ -46,8 +46,11 @@ Result<Ok> WorkerServer::Impl::start() {
   RASK_TRY(listener, comm::listen(loop, options.listen, options.comm, [this](auto connection) {
              if (!closing) server.serve(std::move(connection));
            }));
-  address = options.contact_address.empty() ? listener->contact_address()
-                                            : comm::normalize_address(options.contact_address);
+  address = listener->contact_address();
+  if (const auto& contact = options.contact_address; !contact.empty()) {
+    const auto scheme = contact.find("://") == std::string::npos ? address.find("://") + 3 : 0;
+    address = address.substr(0, scheme) + contact;
+  }
   if (options.name.empty()) options.name = address;
   options.machine.address = address;
   options.machine.execute_ahead = kExecuteAhead;

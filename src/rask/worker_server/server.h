@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "rask/comm/comm.h"
+#include "rask/comm/security.h"
 #include "rask/worker/worker.h"
 
 namespace rask::worker_server {
@@ -13,6 +14,7 @@ namespace rask::worker_server {
 struct Options {
   worker::Options machine;  // `address` is set here
   comm::Options comm;
+  Security security;      // For clients that tasks make: get_client().
   std::string scheduler;  // "tcp://…"
   std::string listen = "tcp://127.0.0.1:0";
   std::string contact_address;  // Empty: the one listened on
