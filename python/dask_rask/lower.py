@@ -39,6 +39,7 @@ from dask._task_spec import GraphNode, Task, convert_legacy_graph
 from dask.utils import parse_timedelta
 from distributed import cluster_dump
 from distributed.core import error_message
+from distributed.preloading import process_preloads
 from distributed.protocol import deserialize, dumps as dumps_message, loads as loads_message
 from distributed.protocol.pickle import dumps as dumps_object
 from distributed.protocol.serialize import msgpack_encode_default, to_serialize
@@ -433,7 +434,18 @@ def write_state(fields: dict[str, Any]) -> Iterator[Frames]:
     yield answer("done", {})
 
 
+def preload(fields: dict[str, Any]) -> Iterator[Frames]:
+    names, argv = list(fields["preload"]), list(fields["preload_argv"])
+    if not names:
+        names = dask.config.get("distributed.scheduler.preload")
+        argv = dask.config.get("distributed.scheduler.preload-argv")
+    manager = process_preloads(scheduler, names, argv, file_dir=scheduler.local_directory)
+    asyncio.run(manager.start())
+    yield answer("done", {})
+
+
 OPERATIONS = {
+    "preload": preload,
     "versions": versions,
     "write_state": write_state,
     "update-graph": update_graph,

@@ -23,6 +23,8 @@ struct Arguments {
   std::string scheduler_file;
   std::string pid_file;
   std::string idle_timeout;
+  std::vector<std::string> preload;
+  std::vector<std::string> preload_argv;
   cluster::NetworkOptions network;
 };
 
@@ -49,6 +51,8 @@ Result<scheduler_server::Options> resolve(const Arguments& a, const Config& conf
   RASK_TRY(const auto address, listen_address(a, options.comm.require_encryption));
   options.addresses = {address};
   options.scheduler_file = a.scheduler_file;
+  options.preload = a.preload;
+  options.preload_argv = a.preload_argv;
   return options;
 }
 
@@ -86,6 +90,10 @@ void add_scheduler_command(CLI::App& app, std::function<int()>& run) {
   command->add_option("--pid-file", arguments->pid_file, "File to write the process number to");
   command->add_option("--idle-timeout", arguments->idle_timeout,
                       "Close after this time without work: 1 hour");
+  command->add_option("--preload", arguments->preload,
+                      "Python module, file or web address to load into the process that lowers "
+                      "graphs");
+  command->add_option("preload_argv", arguments->preload_argv, "Arguments of what is preloaded");
   cluster::add_network_options(*command, arguments->network);
   command->callback([arguments, &run] { run = [arguments] { return run_scheduler(*arguments); }; });
 }

@@ -59,6 +59,15 @@ Result<scheduler_server::Options> scheduler_options(const Config& config,
            config.seconds("distributed.scheduler.locks.lease-validation-interval", 10));
   RASK_TRY(const auto bandwidth, config.bytes("distributed.scheduler.bandwidth", 100'000'000));
   machine.bandwidth_bytes_per_s = static_cast<double>(bandwidth);
+  const std::string rebalance = "distributed.worker.memory.rebalance.";
+  machine.rebalance.managed = config.text(rebalance + "measure") == "managed";
+  RASK_TRY(machine.rebalance.sender_min, config.number(rebalance + "sender-min", 0.30));
+  RASK_TRY(machine.rebalance.recipient_max, config.number(rebalance + "recipient-max", 0.60));
+  RASK_TRY(machine.rebalance.gap, config.number(rebalance + "sender-recipient-gap", 0.10));
+  RASK_TRY(machine.active_memory_manager,
+           config.boolean("distributed.scheduler.active-memory-manager.start", true));
+  const auto preload = config.text("distributed.scheduler.preload");
+  options.preload_from_config = preload && *preload != "[]";
   machine.refuse_huge_tasks =
       config.number("distributed.worker.memory.terminate", 0.95).ok();  // Else it is "false".
   RASK_TRY(machine.validate, config.boolean("distributed.scheduler.validate", false));

@@ -17,12 +17,10 @@ namespace rask::scheduler {
 namespace {
 constexpr std::size_t kBranching = 2;  // New copies for each copy there is, in one round.
 constexpr Seconds kMoveTimeout = 30;
-constexpr double kHalfGap = 0.05;  // of memory.rebalance.*: sender-recipient-gap / 2
-constexpr double kSenderMin = 0.30;
-constexpr double kRecipientMax = 0.60;
 }  // namespace
 
 std::int64_t State::memory_of(const Worker& worker) const {
+  if (options.rebalance.managed) return worker.arriving_nbytes + worker.nbytes;
   return worker.arriving_nbytes +
          std::max<std::int64_t>(worker.nbytes,
                                 static_cast<std::int64_t>(worker.metrics.memory_bytes));
@@ -86,6 +84,15 @@ void State::replica_arrived(std::uint32_t worker, std::uint32_t id) {
   end_move(at);
   if (from == kNone || !holds(tasks[id], from) || !can_leave(tasks[id], from)) return;
   remove_replicas({{from, {id}}});
+}
+
+void State::run_active_memory_manager(bool on) {
+  if (on && !options.active_memory_manager) {  // Copies that came meanwhile were not noted.
+    for (std::uint32_t id = 0; id < tasks.end(); ++id) {
+      if (tasks[id].who_has.size() > 1) with_copies.push_back(id);
+    }
+  }
+  options.active_memory_manager = on;
 }
 
 // source: distributed/active_memory_manager.py, ReduceReplicas
@@ -276,12 +283,13 @@ void State::rebalance(std::span<const Key> asked, std::span<const WorkerId> amon
     const auto& worker = *workers[number];
     const auto memory = memory_of(worker);
     const auto limit = static_cast<double>(worker.info.memory_limit_bytes);
-    const auto half_gap = static_cast<std::int64_t>(kHalfGap * limit);
+    const auto half_gap = static_cast<std::int64_t>(options.rebalance.gap / 2 * limit);
     if (!worker.has_what.empty() && memory >= mean + half_gap && memory > mean &&
-        static_cast<double>(memory) >= kSenderMin * limit) {
+        static_cast<double>(memory) >= options.rebalance.sender_min * limit) {
       senders.push_back({number, memory - mean, memory - mean - half_gap, worker.has_what.ids()});
     } else if (worker.running() && memory < mean - half_gap &&
-               (limit == 0 || static_cast<double>(memory) < kRecipientMax * limit)) {
+               (limit == 0 ||
+                static_cast<double>(memory) < options.rebalance.recipient_max * limit)) {
       recipients.push_back({number, mean - memory, mean - memory - half_gap, {}});
     }
   }

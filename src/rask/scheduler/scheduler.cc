@@ -233,6 +233,15 @@ void Scheduler::rebalance(std::span<const Key> keys, std::span<const WorkerId> w
   state_->rebalance(keys, workers);
 }
 
+void Scheduler::run_active_memory_manager(bool on) { state_->run_active_memory_manager(on); }
+
+bool Scheduler::active_memory_manager() const { return state_->options.active_memory_manager; }
+
+void Scheduler::reduce_replicas(Seconds now, Effects& out) {
+  const State::Event event{*state_, stimulus("active_memory_manager", now), now, out};
+  state_->reduce_replicas();
+}
+
 void Scheduler::add_resources(WorkerId worker, const protocol::Resources& resources, Seconds now,
                               Effects& out) {
   const State::Event event{*state_, stimulus("add-resources", now), now, out};

@@ -52,10 +52,17 @@ struct Options {
   bool work_stealing = true;
   Seconds work_stealing_interval = 0.1;  // distributed.scheduler.work-stealing-interval
   Seconds worker_ttl = 300;              // 0: never
-  bool active_memory_manager = true;     // Drops copies that nobody needs, every two seconds.
-  Seconds idle_timeout = 0;              // 0: never
-  Seconds no_workers_timeout = 0;        // 0: never
-  Seconds unknown_task_duration = 0.5;   // distributed.scheduler.unknown-task-duration
+  // distributed.worker.memory.rebalance
+  struct Rebalance {
+    bool managed = false;  // measure: what tasks hold, not what the process takes
+    double sender_min = 0.30;
+    double recipient_max = 0.60;
+    double gap = 0.10;  // sender-recipient-gap
+  } rebalance = {};
+  bool active_memory_manager = true;    // Drops copies that nobody needs, every two seconds.
+  Seconds idle_timeout = 0;             // 0: never
+  Seconds no_workers_timeout = 0;       // 0: never
+  Seconds unknown_task_duration = 0.5;  // distributed.scheduler.unknown-task-duration
   std::map<std::string, Seconds> default_task_durations;
   double bandwidth_bytes_per_s = 100e6;  // distributed.scheduler.bandwidth
   std::size_t transition_log_length = 100'000;
@@ -194,6 +201,10 @@ class Scheduler {
                  Seconds now, Effects& out);
   void rebalance(std::span<const Key> keys, std::span<const WorkerId> workers, Seconds now,
                  Effects& out);
+  // Dask's amm_handler: start, stop, and one round now.
+  void run_active_memory_manager(bool on);
+  bool active_memory_manager() const;
+  void reduce_replicas(Seconds now, Effects& out);
   void add_resources(WorkerId worker, const protocol::Resources& resources, Seconds now,
                      Effects& out);
   // A worker could not give keys that the scheduler believed it has (gather): forget that, compute

@@ -283,6 +283,7 @@ class State {
   void advance_retirements(bool ask);
   void advance_member(Retirement::Member& member, bool ask);
   void finish_retirements();
+  void run_active_memory_manager(bool on);
   void reduce_replicas();
   void reduce_replicas_of(std::uint32_t id, ByWorker& drop);
   std::size_t copies_needed(const Task& task) const;

@@ -150,6 +150,7 @@ struct SchedulerServer::Impl {
   void register_scheduler_plugin(const Request& request);
   void carry_out(const Request& request, Value::Array operations);
   void run_function(const Request& request);
+  void start_preloads();
   std::vector<WorkerId> python_workers() const;
   void nanny_started(const comm::Connection* connection);
 

@@ -179,6 +179,15 @@ void SchedulerServer::Impl::add_cluster_handlers() {
   });
   server.on("restart_workers",
             [this](const Request& r) { restart_workers(r, workers_named(r["workers"]), true); });
+  server.on("amm_handler", [this](const Request& r) {
+    const auto method = r["method"].as_text();
+    if (method == "running") return r.reply(machine.active_memory_manager());
+    if (method == "start" || method == "stop") machine.run_active_memory_manager(method == "start");
+    if (method == "run_once") {
+      with_machine([&](Seconds now, Effects& out) { machine.reduce_replicas(now, out); });
+    }
+    r.reply(Value{});
+  });
   server.on("terminate", [this](const Request& r) {
     r.reply("OK");
     close(std::string{r["reason"].as_text("scheduler-terminate")});

@@ -3,6 +3,7 @@
 
 #include "rask/base/log.h"
 #include "rask/scheduler_server/impl_internal.h"
+#include "rask/wire/pickle.h"
 
 namespace rask::scheduler_server {
 
@@ -59,8 +60,11 @@ struct Gathering : std::enable_shared_from_this<Gathering> {
   }
 
   void ask(const std::string& address, std::vector<Key> keys) {
-    const auto message = wire::encode(Value::object(
-        {{"op", "get_data"}, {"keys", list_of(keys)}, {"who", nullptr}, {"reply", true}}));
+    const auto message = wire::encode(Value::object({{"op", "get_data"},
+                                                     {"keys", list_of(keys)},
+                                                     {"who", nullptr},
+                                                     {"serializers", request["serializers"]},
+                                                     {"reply", true}}));
     impl.rpc.call(
         address, message, 0,
         [self = shared_from_this(), address, keys](Result<wire::Message> reply) {
@@ -236,7 +240,10 @@ void SchedulerServer::Impl::broadcast(const std::vector<Target>& to, Value messa
                auto tree = reply.ok() ? reply.value().parse() : Result<Value>{reply.error()};
                if (tree.ok()) {
                  state->replies.emplace_back(worker, std::move(tree).value());
-               } else if (on_error == "return" || on_error == "return_pickle") {
+               } else if (on_error == "return_pickle") {
+                 state->replies.emplace_back(
+                     worker, Value::Binary{wire::write_exception("OSError", tree.error().message)});
+               } else if (on_error == "return") {
                  state->replies.emplace_back(
                      worker, comm::exception_payload("OSError", tree.error().message));
                } else if (on_error != "ignore") {

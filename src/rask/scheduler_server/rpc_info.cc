@@ -184,8 +184,13 @@ void SchedulerServer::Impl::add_info_handlers() {
                      [](WorkerId, const auto& view) { return Value{view.info.nthreads}; });
   });
   on_question("has_what", [this](const Request& r) {
-    return by_worker(machine, workers_named(r["workers"]),
-                     [this](WorkerId id, const auto&) { return list_of(machine.has_what(id)); });
+    auto found = by_worker(machine, workers_named(r["workers"]), [this](WorkerId id, const auto&) {
+      return list_of(machine.has_what(id));
+    });
+    for (const Value& asked : r["workers"].as_array()) {  // Who is gone has nothing.
+      if (found[asked.as_text()].is_nil()) found.set(asked.as_text(), Value::Array{});
+    }
+    return found;
   });
   on_question("processing", [this](const Request& r) {
     return by_worker(machine, workers_named(r["workers"]),

@@ -113,6 +113,19 @@ void SchedulerServer::Impl::run_function(const Request& request) {
   });
 }
 
+// Modules that a stock scheduler would load into itself.
+void SchedulerServer::Impl::start_preloads() {
+  if (options.preload.empty() && !options.preload_from_config) return;
+  lowering.ask_each(
+      "preload",
+      Value::object(
+          {{"preload", list_of(options.preload)}, {"preload_argv", list_of(options.preload_argv)}}),
+      [](Lowering::Answer&& answer) {
+        if (!answer.failure.is_nil())
+          log::error(kLogger, "preload: {}", answer.failure["exception_text"].as_text());
+      });
+}
+
 void SchedulerServer::Impl::add_plugin_handlers() {
   worker_plugins.set("shuffle", Value::Binary{std::string{kShufflePlugin}});
   server.on("register_worker_plugin", [this](const Request& r) { register_plugin(r); });

@@ -87,6 +87,7 @@ Result<Ok> SchedulerServer::Impl::start() {
   for (const auto& listener : listeners) {
     log::info(kLogger, "  Scheduler at: {:>26}", listener->contact_address());
   }
+  start_preloads();
   if (!options.scheduler_file.empty()) {
     RASK_TRY([[maybe_unused]] auto written, write_scheduler_file());
   }

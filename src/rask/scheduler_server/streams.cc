@@ -126,6 +126,8 @@ void SchedulerServer::Impl::register_worker(const Request& request) {
     watching->heartbeat(worker, *session);
     watching->worker_added(worker);
   }
+  if (info.runs_python) lowering.prepare();  // It came for Python tasks.
+  log_event(info.address, Value::object({{"action", "add-worker"}}));
   log_event("all", Value::object({{"action", "add-worker"}, {"worker", info.address}}));
 }
 
