@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "rask/graph/pickled_task.h"
 #include "rask/graph/task_context.h"
 
 namespace rask {
@@ -95,7 +96,17 @@ std::string_view task_function_name(const wire::Payload& run_spec) {
   return read_name(reader);
 }
 
+wire::Payload task_payload(std::vector<wire::Buffer> frames) {
+  wire::Payload payload;
+  payload.kind =
+      frames.size() == 1 ? wire::Payload::Kind::inlined : wire::Payload::Kind::serialized;
+  if (frames.size() > 1) payload.header = framed_header();
+  payload.frames = std::move(frames);
+  return payload;
+}
+
 TaskOutcome run_task(const wire::Payload& run_spec, const Lookup& lookup) {
+  if (const auto inner = unpickled_run_spec(run_spec)) return run_task(*inner, lookup);
   const std::string_view name = task_function_name(run_spec);
   if (name.empty())
     return TaskFailure{"rask::UnknownTask",
@@ -156,14 +167,12 @@ std::vector<Key> TaskWriter::take_dependencies() {
 }
 
 wire::Payload TaskWriter::take() {
-  wire::Payload payload;
-  payload.kind = frames_.empty() ? wire::Payload::Kind::inlined : wire::Payload::Kind::serialized;
-  if (!frames_.empty()) payload.header = framed_header();
-  payload.frames.reserve(1 + frames_.size());
-  payload.frames.push_back(wire::Buffer::own(writer_.take()));
-  for (wire::Buffer& frame : frames_) payload.frames.push_back(std::move(frame));
+  std::vector<wire::Buffer> frames;
+  frames.reserve(1 + frames_.size());
+  frames.push_back(wire::Buffer::own(writer_.take()));
+  for (wire::Buffer& frame : frames_) frames.push_back(std::move(frame));
   frames_.clear();
-  return payload;
+  return task_payload(std::move(frames));
 }
 
 namespace {
