@@ -124,15 +124,11 @@ LocalCluster::Impl::Impl(LocalClusterOptions given)
 }
 
 void LocalCluster::Impl::start() {
-  if (const auto command = config.text("rask.local-cluster.scheduler-command"); command) {
-    const auto started = start_scheduler_process(*command);
-    if (!started.ok()) throw ClientError{"local cluster: " + started.error().message};
-  }
   thread = std::thread{[this] { loop->run(); }};
-  const auto started = on_loop([this]() -> Result<Ok> {
-    if (scheduler_process == nullptr) {
-      RASK_TRY([[maybe_unused]] auto scheduler_started, start_scheduler());
-    }
+  const auto command = config.text("rask.local-cluster.scheduler-command");
+  const auto started = on_loop([&]() -> Result<Ok> {
+    RASK_TRY([[maybe_unused]] auto scheduler_started,
+             command ? start_scheduler_process(*command) : start_scheduler());
     for (int i = 0; i < shape.workers; ++i) {
       RASK_TRY([[maybe_unused]] auto worker_started,
                options.processes ? start_nanny(i) : start_thread_worker(i));

@@ -65,8 +65,11 @@ Result<std::unique_ptr<SchedulerProcess>> SchedulerProcess::start(const Schedule
       std::chrono::steady_clock::now() + std::chrono::duration<double>(command.timeout);
   const Folder folder;
   const auto file = folder.path / "scheduler.json";
-  const auto line = fmt::format("exec {} --host {} --port {} --scheduler-file '{}'",
-                                command.command, command.host, command.port, file.string());
+  // It must not outlive the thread that starts it, however that ends: a loop's, here.
+  const auto line = fmt::format(
+      "if command -v setpriv >/dev/null; then set -- setpriv --pdeathsig TERM; fi; "
+      "exec \"$@\" {} --host {} --port {} --scheduler-file '{}'",
+      command.command, command.host, command.port, file.string());
   std::vector<std::string> environment;
   if (command.silence_logs) environment.emplace_back("DASK_LOGGING__DISTRIBUTED=warning");
   std::unique_ptr<SchedulerProcess> process{new SchedulerProcess};

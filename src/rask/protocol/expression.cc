@@ -219,9 +219,7 @@ std::size_t write_run(wire::MessageWriter& writer, const UpdateGraph& graph,
   root.text("annotations");
   write_annotations(root, run.count == 0 ? nullptr : graph.tasks[run.first].annotations);
   root.text("span_metadata");
-  root.map(1);
-  root.text("collections");
-  root.array(0);
+  root.map(0);
   root.text("stimulus_id");
   root.text(graph.stimulus_id);
   return bytes;

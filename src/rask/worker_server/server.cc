@@ -148,6 +148,9 @@ void WorkerServer::Impl::on_registration_reply(const comm::ConnectionPtr& connec
                       close("scheduler-connection-lost", false, true);
                     });
   log::info(kLogger, "        Registered to: {:>26}", options.scheduler);
+  // A stock scheduler gives no task to a worker that has not said that it runs.
+  if (!connection->peer().dense)
+    send(protocol::WorkerStatusChanged{protocol::WorkerStatus::running, "worker-start"});
   every(heartbeat_interval, [this] { heartbeat(); });
   every(kKeepAliveInterval, [this] { send(protocol::KeepAlive{}); });
   if (options.memory_limit_bytes > 0 && options.memory_pause > 0)
