@@ -1,13 +1,15 @@
-// The C++ client on a local cluster of real worker processes, with workers killed under it. Also run
-// with a stock Dask scheduler in the middle (DASK_RASK__LOCAL_CLUSTER__SCHEDULER_COMMAND).
+// The C++ client on a local cluster of real worker processes, with workers killed under it. Also
+// run with a stock Dask scheduler in the middle (DASK_RASK__LOCAL_CLUSTER__SCHEDULER_COMMAND).
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <rask/rask.h>
 #include <signal.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <numeric>
 #include <ranges>
+#include <thread>
 
 #include "rask/cluster/local_cluster.h"
 
@@ -206,7 +208,10 @@ TEST_F(ClientTest, annotations_are_obeyed) {
 TEST_F(ClientTest, replicated_and_rebalanced_values_stay_whole) {
   auto table = client.submit<tasks::block>(1000, 1.0);
   client.replicate(std::vector{table});
-  EXPECT_EQ(client.who_has(std::vector{table}).begin()->second.size(), 4u);
+  const auto copies = [&] { return client.who_has(std::vector{table}).begin()->second.size(); };
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{20};
+  while (copies() < 4 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  EXPECT_EQ(copies(), 4u);
   std::vector<std::int64_t> numbers(100);
   std::iota(numbers.begin(), numbers.end(), 0);
   auto spread = client.scatter_each(numbers);

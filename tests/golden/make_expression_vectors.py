@@ -1,8 +1,7 @@
 """Has stock Dask read an expression that rask wrote, for src/rask/protocol/expression_test.cc.
 
 The expression is unpickled and materialised as a stock scheduler does, its tasks are pickled as it
-pickles them for a worker, and both go to expression_vectors.json. A change of the expression is made
-known so:
+pickles them for a worker, and both go to expression_vectors.json. After a change of the expression:
 
     RASK_GOLDEN_OUT=ours.hex build/debug/bin/rask_protocol_test --gtest_filter='Expression.is_*'
     python make_expression_vectors.py ours.hex expression_vectors.json

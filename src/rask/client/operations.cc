@@ -58,12 +58,12 @@ std::map<std::string, wire::Payload> Client::run_payload(const wire::Payload& ca
                                        {"args", Value::Array{}},
                                        {"kwargs", Value::Map{}},
                                        {"wait", true}});
-  const Value replies = core_->call(
-      Value::object({{"op", "broadcast"},
-                     {"msg", message},
-                     {"workers", workers.empty() ? native_workers() : list_of(workers)},
-                     {"on_error", "raise"}}),
-      kForever);
+  const Value replies =
+      core_->call(Value::object({{"op", "broadcast"},
+                                 {"msg", message},
+                                 {"workers", workers.empty() ? native_workers() : list_of(workers)},
+                                 {"on_error", "raise"}}),
+                  kForever);
   std::map<std::string, wire::Payload> results;
   for (const auto& [worker, reply] : replies.as_map()) {
     const std::string address{worker.as_text()};
@@ -180,8 +180,7 @@ std::vector<StoryLine> Client::story(const std::vector<std::string>& keys_or_sti
       Value::object({{"op", "get_story"}, {"keys_or_stimuli", list_of(keys_or_stimuli)}});
   std::vector<StoryLine> lines;
   const Value told = core_->call(question, kPatience);
-  for (const Value& line : told.as_array())
-    lines.push_back(story_line("scheduler", line));
+  for (const Value& line : told.as_array()) lines.push_back(story_line("scheduler", line));
   const Value replies = core_->call(
       Value::object({{"op", "broadcast"}, {"msg", question}, {"on_error", "ignore"}}), kPatience);
   for (const auto& [worker, story] : replies.as_map())
@@ -310,7 +309,7 @@ void Client::set_metadata(const std::vector<std::string>& keys, const Value& val
 }
 
 Value Client::get_metadata(const std::vector<std::string>& keys) {
-  return get_metadata(keys, "__no_default__");
+  return core_->call(Value::object({{"op", "get_metadata"}, {"keys", list_of(keys)}}), kPatience);
 }
 
 Value Client::get_metadata(const std::vector<std::string>& keys, const Value& fallback) {

@@ -75,23 +75,22 @@ Result<std::unique_ptr<SchedulerProcess>> SchedulerProcess::start(const Schedule
   std::unique_ptr<SchedulerProcess> process{new SchedulerProcess};
   process->ended_ = std::make_shared<Ended>();
   RASK_TRY(process->child_,
-           nanny::ChildProcess::start(
-               {"/bin/sh", "-c", line}, environment,
-               {.on_text = [](const std::string&) {},
-                .on_exit =
-                    [ended = process->ended_](int status) {
-                      const std::lock_guard lock{ended->mutex};
-                      ended->ended = true;
-                      ended->status = status;
-                      ended->changed.notify_all();
-                    }}));
+           executor::ChildProcess::start({"/bin/sh", "-c", line}, environment,
+                                      {.on_text = [](const std::string&) {},
+                                       .on_exit =
+                                           [ended = process->ended_](int status) {
+                                             const std::lock_guard lock{ended->mutex};
+                                             ended->ended = true;
+                                             ended->status = status;
+                                             ended->changed.notify_all();
+                                           }}));
   for (;;) {
     process->address_ = address_in(file);
     if (!process->address_.empty()) return process;
     if (process->ended_->wait_for(kLook)) {
       return Error{ErrorCode::invalid_argument,
                    fmt::format("the scheduler '{}' {}", command.command,
-                               nanny::describe_exit(process->ended_->status))};
+                               executor::describe_exit(process->ended_->status))};
     }
     if (std::chrono::steady_clock::now() > deadline) {
       return Error{ErrorCode::invalid_argument,

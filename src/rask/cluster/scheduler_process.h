@@ -5,7 +5,7 @@
 
 #include "rask/base/ids.h"
 #include "rask/base/result.h"
-#include "rask/nanny/child_process.h"
+#include "rask/executor/child_process.h"
 
 namespace rask::cluster {
 
@@ -34,7 +34,7 @@ class SchedulerProcess {
   SchedulerProcess() = default;
   std::string address_;
   std::shared_ptr<Ended> ended_;
-  std::unique_ptr<nanny::ChildProcess> child_;
+  std::unique_ptr<executor::ChildProcess> child_;
 };
 
 }  // namespace rask::cluster

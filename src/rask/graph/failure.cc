@@ -46,7 +46,8 @@ bool read_native(const wire::Payload& exception, TaskFailure& failure) {
   return reader->ok();
 }
 
-// A stock scheduler's has the task, the last worker and how many may die, and makes its text of them.
+// A stock scheduler's has the task, the last worker and how many may die, and makes its text of
+// them.
 std::string killed_worker_text(const std::vector<wire::Value>& arguments) {
   return "Attempted to run task " + wire::to_string(arguments[0]) + " on " +
          std::to_string(arguments[2].as_int() + 1) +

@@ -7,6 +7,7 @@
 
 #include "rask/graph/pickled_task.h"
 #include "rask/graph/task_context.h"
+#include "rask/wire/header.h"
 
 namespace rask {
 namespace {
@@ -28,7 +29,10 @@ const wire::Buffer& framed_header() {
 bool has_native_form(const wire::Payload& run_spec) {
   if (run_spec.frames.empty()) return false;
   if (run_spec.kind == wire::Payload::Kind::inlined) return true;
-  return run_spec.kind == wire::Payload::Kind::serialized && run_spec.header == framed_header();
+  if (run_spec.kind != wire::Payload::Kind::serialized) return false;
+  // On the wire the header gets more fields.
+  auto serializer = wire::find_field(run_spec.header.view(), "serializer");
+  return serializer.has_value() && serializer->text_or_binary() == kSerializer;
 }
 
 // The function's name, with the reader left before the arguments. Empty: no native task.

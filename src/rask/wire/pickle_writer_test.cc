@@ -16,7 +16,8 @@ TEST(PickleWriter, a_call_is_a_name_and_a_tuple) {
   writer.tuple(1);
   writer.call();
   const std::string pickle = std::move(writer).take();
-  EXPECT_EQ(pickle, "\x80\x04\x8c\x0a"s + "dask.utils\x8c\x0cmethodcaller\x93\x8c\x01"s + "f\x85R.");
+  EXPECT_EQ(pickle,
+            "\x80\x04\x8c\x0a"s + "dask.utils\x8c\x0cmethodcaller\x93\x8c\x01"s + "f\x85R.");
   const auto object = read_object(pickle);
   ASSERT_TRUE(object.ok()) << object.error().message;
   EXPECT_EQ(object.value().type, "dask.utils.methodcaller");
@@ -57,8 +58,7 @@ TEST(ReadObject, plain_data_is_no_object) {
 
 TEST(ReadObject, objects_inside_an_object_are_named) {
   // collections.deque([ValueError("x")]) with a state of ("y",)
-  const auto object = read_object(
-      "ccollections\ndeque\n((ccollections\nCounter\n(tRltR(Vy\ntb.");
+  const auto object = read_object("ccollections\ndeque\n((ccollections\nCounter\n(tRltR(Vy\ntb.");
   ASSERT_TRUE(object.ok()) << object.error().message;
   EXPECT_EQ(object.value().type, "collections.deque");
   EXPECT_EQ(object.value().arguments, Value::Array{Value::Array{"<collections.Counter object>"}});

@@ -191,8 +191,8 @@ void WorkerServer::Impl::add_python_handlers() {
   });
   for (const char* op : {"plugin-add", "plugin-remove"}) {
     server.on(op, [](const Request& r) {
-      log::info(kLogger, "{} '{}': plugins are Python, this worker has none",
-                r["op"].as_text(), r["name"].as_text());
+      log::info(kLogger, "{} '{}': plugins are Python, this worker has none", r["op"].as_text(),
+                r["name"].as_text());
       r.reply(Value::object({{"status", "OK"}}));
     });
   }

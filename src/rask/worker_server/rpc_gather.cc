@@ -1,5 +1,5 @@
-// "gather": the scheduler asks for copies of results that lie elsewhere. A stock scheduler copies so
-// (replicate, rebalance, a broadcast scatter); rask's own sends acquire-replicas.
+// "gather": the scheduler asks for copies of results that lie elsewhere. A stock scheduler copies
+// so (replicate, rebalance, a broadcast scatter); rask's own sends acquire-replicas.
 //
 // Each key is asked for at its holders, one after the other, until one has given it.
 // Source: distributed/worker.py, Worker.gather.
