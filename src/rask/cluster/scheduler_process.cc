@@ -76,14 +76,14 @@ Result<std::unique_ptr<SchedulerProcess>> SchedulerProcess::start(const Schedule
   process->ended_ = std::make_shared<Ended>();
   RASK_TRY(process->child_,
            executor::ChildProcess::start({"/bin/sh", "-c", line}, environment,
-                                      {.on_text = [](const std::string&) {},
-                                       .on_exit =
-                                           [ended = process->ended_](int status) {
-                                             const std::lock_guard lock{ended->mutex};
-                                             ended->ended = true;
-                                             ended->status = status;
-                                             ended->changed.notify_all();
-                                           }}));
+                                         {.on_text = [](const std::string&) {},
+                                          .on_exit =
+                                              [ended = process->ended_](int status) {
+                                                const std::lock_guard lock{ended->mutex};
+                                                ended->ended = true;
+                                                ended->status = status;
+                                                ended->changed.notify_all();
+                                              }}));
   for (;;) {
     process->address_ = address_in(file);
     if (!process->address_.empty()) return process;
