@@ -372,6 +372,7 @@ class Client {
   internal::FutureRef desire(const Key& key);
   void cancel_refs(const std::vector<internal::FutureRef>& futures, const CancelOptions& options);
   void retry_refs(const std::vector<internal::FutureRef>& futures);
+  wire::Value native_workers();
   std::map<std::string, wire::Payload> run_payload(const wire::Payload& call,
                                                    const std::vector<std::string>& workers);
   Lists who_has_keys(const std::vector<Key>& keys);

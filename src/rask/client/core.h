@@ -123,7 +123,7 @@ class Core : public std::enable_shared_from_this<Core> {
   void send(wire::Value message);
   void subscribe(const std::string& topic, std::function<void(const wire::Value&)> handler);
   void unsubscribe(const std::string& topic);
-  bool stock_scheduler() const;  // It knows nothing of C++ tasks.
+  bool stock_scheduler() const;  // Not rask's: it knows nothing of C++ tasks.
 
  private:
   enum class Link { connecting, running, closed };
@@ -133,7 +133,6 @@ class Core : public std::enable_shared_from_this<Core> {
 
   // ---- futures.cc, with the lock held
   void require_open() const;
-  void require_native() const;
   FutureState* add_locked(const Key& key, bool& fresh);
   void queue_graph_task(NewTask&& task, bool wanted, const protocol::AnnotationsPtr& annotations);
   protocol::UpdateGraph& open_graph();

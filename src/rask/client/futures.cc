@@ -18,16 +18,9 @@ void Core::require_open() const {
   if (link_ == Link::closed) throw ClientError{closed_why_};
 }
 
-void Core::require_native() const {
-  require_open();
-  if (!stock_) return;
-  throw ClientError{"the scheduler at " + address_ +
-                    " is a stock Dask scheduler; submitting C++ tasks to it is not supported yet"};
-}
-
 FutureRef Core::submit(NewTask&& task, const protocol::AnnotationsPtr& annotations) {
   const std::lock_guard lock{mutex_};
-  require_native();
+  require_open();
   bool fresh = false;
   FutureState* state = add_locked(task.key, fresh);
   if (fresh) queue_graph_task(std::move(task), true, annotations);
@@ -39,7 +32,7 @@ std::vector<FutureRef> Core::submit_all(std::vector<NewTask>&& tasks,
   std::vector<FutureRef> futures;
   futures.reserve(tasks.size());
   const std::lock_guard lock{mutex_};
-  require_native();
+  require_open();
   for (NewTask& task : tasks) {
     bool fresh = false;
     futures.emplace_back(add_locked(task.key, fresh));
@@ -53,7 +46,7 @@ std::vector<FutureRef> Core::submit_graph(std::vector<NewTask>&& tasks, std::spa
   std::vector<FutureRef> futures;
   futures.reserve(wanted.size());
   const std::lock_guard lock{mutex_};
-  require_native();
+  require_open();
   graph_open_ = false;  // A graph of its own: its order means something.
   protocol::UpdateGraph& graph = open_graph();
   for (NewTask& task : tasks) {

@@ -40,6 +40,17 @@ void throw_if_failed(const std::string& worker, const Value& reply, const std::s
 
 // ---- On all workers -----------------------------------------------------------------------------
 
+// All of them, for Dask's handlers, when the scheduler tells native workers from others itself.
+Value Client::native_workers() {
+  if (!core_->stock_scheduler()) return {};
+  const Value identity =
+      core_->call(Value::object({{"op", "identity"}, {"n_workers", -1}}), kPatience);
+  Value::Array natives;
+  for (const auto& [address, worker] : identity["workers"].as_map())
+    if (worker[protocol::kNativeResource].as_bool()) natives.push_back(address);
+  return natives;
+}
+
 std::map<std::string, wire::Payload> Client::run_payload(const wire::Payload& call,
                                                          const std::vector<std::string>& workers) {
   const Value message = Value::object({{"op", "run"},
@@ -47,11 +58,12 @@ std::map<std::string, wire::Payload> Client::run_payload(const wire::Payload& ca
                                        {"args", Value::Array{}},
                                        {"kwargs", Value::Map{}},
                                        {"wait", true}});
-  const Value replies = core_->call(Value::object({{"op", "broadcast"},
-                                                   {"msg", message},
-                                                   {"workers", list_or_nil(workers)},
-                                                   {"on_error", "raise"}}),
-                                    kForever);
+  const Value replies =
+      core_->call(Value::object({{"op", "broadcast"},
+                                 {"msg", message},
+                                 {"workers", workers.empty() ? native_workers() : list_of(workers)},
+                                 {"on_error", "raise"}}),
+                  kForever);
   std::map<std::string, wire::Payload> results;
   for (const auto& [worker, reply] : replies.as_map()) {
     const std::string address{worker.as_text()};
@@ -167,8 +179,8 @@ std::vector<StoryLine> Client::story(const std::vector<std::string>& keys_or_sti
   const Value question =
       Value::object({{"op", "get_story"}, {"keys_or_stimuli", list_of(keys_or_stimuli)}});
   std::vector<StoryLine> lines;
-  for (const Value& line : core_->call(question, kPatience).as_array())
-    lines.push_back(story_line("scheduler", line));
+  const Value told = core_->call(question, kPatience);
+  for (const Value& line : told.as_array()) lines.push_back(story_line("scheduler", line));
   const Value replies = core_->call(
       Value::object({{"op", "broadcast"}, {"msg", question}, {"on_error", "ignore"}}), kPatience);
   for (const auto& [worker, story] : replies.as_map())
@@ -297,7 +309,7 @@ void Client::set_metadata(const std::vector<std::string>& keys, const Value& val
 }
 
 Value Client::get_metadata(const std::vector<std::string>& keys) {
-  return get_metadata(keys, "__no_default__");
+  return core_->call(Value::object({{"op", "get_metadata"}, {"keys", list_of(keys)}}), kPatience);
 }
 
 Value Client::get_metadata(const std::vector<std::string>& keys, const Value& fallback) {

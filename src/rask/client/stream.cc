@@ -183,7 +183,7 @@ void Core::flush() {
   }
   if (messages.empty()) return;
   const bool dense = connection_->peer().dense;
-  protocol::Batch batch{dense ? protocol::Style::dense : protocol::Style::plain};
+  protocol::Batch batch{dense ? protocol::Style::dense : protocol::Style::stock};
   const std::string stimulus = fmt::format("update-graph-{:.6f}", loop_.now());
   for (Outgoing& message : messages) {
     if (const auto* tree = std::get_if<wire::Value>(&message)) {

@@ -14,6 +14,7 @@
 #include "rask/client/errors.h"
 #include "rask/cluster/environment.h"
 #include "rask/cluster/init_internal.h"
+#include "rask/cluster/scheduler_process.h"
 #include "rask/cluster/worker_command.h"
 #include "rask/nanny/nanny.h"
 #include "rask/worker_server/system_metrics.h"
@@ -63,7 +64,8 @@ struct LocalCluster::Impl {
   std::uint64_t memory_limit_bytes = 0;
 
   std::unique_ptr<comm::EventLoop> loop = std::make_unique<comm::EventLoop>();
-  std::unique_ptr<scheduler_server::SchedulerServer> scheduler;
+  std::unique_ptr<scheduler_server::SchedulerServer> scheduler;  // Null: it is a process.
+  std::unique_ptr<cluster::SchedulerProcess> scheduler_process;
   std::vector<std::unique_ptr<nanny::Nanny>> nannies;
   std::vector<std::unique_ptr<ThreadWorker>> threads;
   std::thread thread;
@@ -83,6 +85,7 @@ struct LocalCluster::Impl {
   }
   void start();
   Result<Ok> start_scheduler();
+  Result<Ok> start_scheduler_process(const std::string& command);
   Result<Ok> start_nanny(int number);
   Result<Ok> start_thread_worker(int number);
   void worker_ready();
@@ -139,8 +142,10 @@ void LocalCluster::Impl::choose_protocol() {
 
 void LocalCluster::Impl::start() {
   thread = std::thread{[this] { loop->run(); }};
-  const auto started = on_loop([this]() -> Result<Ok> {
-    RASK_TRY([[maybe_unused]] auto scheduler_started, start_scheduler());
+  const auto command = config.text("rask.local-cluster.scheduler-command");
+  const auto started = on_loop([&]() -> Result<Ok> {
+    RASK_TRY([[maybe_unused]] auto scheduler_started,
+             command ? start_scheduler_process(*command) : start_scheduler());
     for (int i = 0; i < shape.workers; ++i) {
       RASK_TRY([[maybe_unused]] auto worker_started,
                options.processes ? start_nanny(i) : start_thread_worker(i));
@@ -166,6 +171,17 @@ Result<Ok> LocalCluster::Impl::start_scheduler() {
       std::make_unique<scheduler_server::SchedulerServer>(*loop, std::move(scheduler_options));
   RASK_TRY([[maybe_unused]] auto started, scheduler->start());
   address = scheduler->address();
+  return Ok{};
+}
+
+Result<Ok> LocalCluster::Impl::start_scheduler_process(const std::string& command) {
+  RASK_TRY(scheduler_process,
+           cluster::SchedulerProcess::start({.command = command,
+                                             .host = options.host,
+                                             .port = options.scheduler_port,
+                                             .silence_logs = options.silence_logs,
+                                             .timeout = options.timeout}));
+  address = scheduler_process->address();
   return Ok{};
 }
 
@@ -290,6 +306,7 @@ void LocalCluster::Impl::close() {
     loop->stop();
   });
   thread.join();
+  scheduler_process.reset();
 }
 
 LocalCluster::LocalCluster(LocalClusterOptions options)

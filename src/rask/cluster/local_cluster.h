@@ -4,9 +4,10 @@
 //   rask::LocalCluster cluster{{.n_workers = 4, .threads_per_worker = 2, .memory_limit = "2GB"}};
 //   rask::Client client{cluster.scheduler_address()};
 //
-// The scheduler runs on a thread of this process. The workers are processes of this same program,
-// each watched by a nanny here (processes = true: main must begin with rask::init), or threads.
-// Source: distributed/deploy/local.py.
+// The scheduler runs on a thread of this process; or, when the configuration names a command
+// (rask.local-cluster.scheduler-command: "dask scheduler"), it is that program. The workers are
+// processes of this same program, each watched by a nanny here (processes = true: main must begin
+// with rask::init), or threads. Source: distributed/deploy/local.py.
 #include <memory>
 #include <string>
 #include <vector>

@@ -46,7 +46,19 @@ bool read_native(const wire::Payload& exception, TaskFailure& failure) {
   return reader->ok();
 }
 
+// A stock scheduler's has the task, the last worker and how many may die, and makes its text of
+// them.
+std::string killed_worker_text(const std::vector<wire::Value>& arguments) {
+  return "Attempted to run task " + wire::to_string(arguments[0]) + " on " +
+         std::to_string(arguments[2].as_int() + 1) +
+         " different workers, but all those workers died while running it.";
+}
+
 std::string message_of(const wire::PickledException& exception) {
+  constexpr std::size_t kKilledWorkerArguments = 3;
+  if (exception.type == "distributed.scheduler.KilledWorker" &&
+      exception.arguments.size() == kKilledWorkerArguments)
+    return killed_worker_text(exception.arguments);
   std::string message;
   for (const wire::Value& argument : exception.arguments) {
     if (!message.empty()) message += ", ";

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "rask/graph/pickled_task.h"
 #include "rask/graph/task_context.h"
+#include "rask/wire/header.h"
 
 namespace rask {
 namespace {
@@ -27,7 +29,10 @@ const wire::Buffer& framed_header() {
 bool has_native_form(const wire::Payload& run_spec) {
   if (run_spec.frames.empty()) return false;
   if (run_spec.kind == wire::Payload::Kind::inlined) return true;
-  return run_spec.kind == wire::Payload::Kind::serialized && run_spec.header == framed_header();
+  if (run_spec.kind != wire::Payload::Kind::serialized) return false;
+  // On the wire the header gets more fields.
+  auto serializer = wire::find_field(run_spec.header.view(), "serializer");
+  return serializer.has_value() && serializer->text_or_binary() == kSerializer;
 }
 
 // The function's name, with the reader left before the arguments. Empty: no native task.
@@ -95,7 +100,17 @@ std::string_view task_function_name(const wire::Payload& run_spec) {
   return read_name(reader);
 }
 
+wire::Payload task_payload(std::vector<wire::Buffer> frames) {
+  wire::Payload payload;
+  payload.kind =
+      frames.size() == 1 ? wire::Payload::Kind::inlined : wire::Payload::Kind::serialized;
+  if (frames.size() > 1) payload.header = framed_header();
+  payload.frames = std::move(frames);
+  return payload;
+}
+
 TaskOutcome run_task(const wire::Payload& run_spec, const Lookup& lookup) {
+  if (const auto inner = unpickled_run_spec(run_spec)) return run_task(*inner, lookup);
   const std::string_view name = task_function_name(run_spec);
   if (name.empty())
     return TaskFailure{"rask::UnknownTask",
@@ -156,14 +171,12 @@ std::vector<Key> TaskWriter::take_dependencies() {
 }
 
 wire::Payload TaskWriter::take() {
-  wire::Payload payload;
-  payload.kind = frames_.empty() ? wire::Payload::Kind::inlined : wire::Payload::Kind::serialized;
-  if (!frames_.empty()) payload.header = framed_header();
-  payload.frames.reserve(1 + frames_.size());
-  payload.frames.push_back(wire::Buffer::own(writer_.take()));
-  for (wire::Buffer& frame : frames_) payload.frames.push_back(std::move(frame));
+  std::vector<wire::Buffer> frames;
+  frames.reserve(1 + frames_.size());
+  frames.push_back(wire::Buffer::own(writer_.take()));
+  for (wire::Buffer& frame : frames_) frames.push_back(std::move(frame));
   frames_.clear();
-  return payload;
+  return task_payload(std::move(frames));
 }
 
 namespace {

@@ -5,7 +5,8 @@
 //
 // An argument is a value, or ext 1 with a key: the result of that task, also inside lists and maps.
 // Long runs of bytes among the arguments lie in frames of their own; then the run_spec is a payload
-// with the header {"serializer": "rask-task"}, whose first frame is the MessagePack.
+// with the header {"serializer": "rask-task"}, whose first frame is the MessagePack. From a stock
+// scheduler it comes inside a pickle: see graph/pickled_task.h.
 #include <functional>
 #include <string>
 #include <string_view>
@@ -36,6 +37,8 @@ using Lookup = std::function<TaskValue(const Key&)>;
 bool is_native_task(const wire::Payload& run_spec);
 // The name of the function; empty when it is no native task.
 std::string_view task_function_name(const wire::Payload& run_spec);
+// The run_spec that consists of these frames.
+wire::Payload task_payload(std::vector<wire::Buffer> frames);
 
 // Runs a task on this thread. Nothing that the function throws gets out.
 TaskOutcome run_task(const wire::Payload& run_spec, const Lookup& lookup);

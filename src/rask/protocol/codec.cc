@@ -1,6 +1,7 @@
 #include "rask/protocol/codec.h"
 
 #include "rask/protocol/dense_writer.h"
+#include "rask/protocol/expression.h"
 #include "rask/protocol/plain_writer.h"
 
 namespace rask::protocol {
@@ -18,6 +19,13 @@ void Batch::open() {
 
 template <class M>
 void Batch::write(const M& message) {
+  if constexpr (std::is_same_v<M, UpdateGraph>) {
+    if (style_ == Style::stock) {
+      frame_bytes_ += write_expressions(writer_, message, [this] { open(); });
+      root_bytes_ = writer_.root().size();
+      return;
+    }
+  }
   open();
   if constexpr (std::is_same_v<M, OtherMessage>) {
     frame_bytes_ += write_payload(writer_, message.whole);

@@ -7,7 +7,8 @@
 // items are its fields in the order of the struct (Style::dense). A reader takes both, message by
 // message. The dense form is documented in docs/protocol.md; it carries nothing that the plain one
 // does not, but for UpdateGraph (a stock client sends a pickled expression; rask's sends lowered
-// tasks under the op "update-graph" with a field "rask-tasks") and ComputeTask::duration.
+// tasks under the op "update-graph" with a field "rask-tasks", and to a stock scheduler a pickled
+// expression too, Style::stock) and ComputeTask::duration.
 #include <memory>
 #include <variant>
 #include <vector>
@@ -20,7 +21,8 @@ namespace rask::protocol {
 
 class DenseWriterState;
 
-enum class Style : unsigned char { plain, dense };
+// stock: as plain, but an UpdateGraph is a pickled expression, for a scheduler that is not rask's.
+enum class Style : unsigned char { plain, dense, stock };
 
 // Collects messages for one peer until the shell takes them as one wire message.
 class Batch {

@@ -23,6 +23,13 @@ using Stimulus = std::string;  // Why something happened: "task-finished-1731…
 using Resources = std::map<std::string, double>;
 using Payload = wire::Payload;
 
+// How a stock scheduler tells native workers from others: they announce that much of this resource,
+// and each C++ task that goes through a stock scheduler asks for that little of it. Whole numbers:
+// a scheduler adds and subtracts them for ever.
+inline constexpr std::string_view kNativeResource = "rask-native";
+inline constexpr double kNativeResourceOfWorker = 1e9;
+inline constexpr double kNativeResourceOfTask = 1;
+
 // A task's place in line; lower runs first. (-user, generation, order) as in Dask, and in a worker
 // a fourth number. Compared lexicographically.
 struct Priority {

@@ -1,4 +1,6 @@
 // Events by topic, published datasets, metadata.
+#include <algorithm>
+
 #include "rask/base/log.h"
 #include "rask/scheduler_server/impl_internal.h"
 
@@ -183,7 +185,12 @@ void SchedulerServer::Impl::add_topic_handlers() {
   server.on("get_metadata", [this](const Request& r) {
     const auto* found = find_path(metadata, path_of(r["keys"]));
     if (found != nullptr) return r.reply(*found);
-    if (r["default"].as_text() == "__no_default__") {
+    // Left out, or Python's mark for that.
+    const auto& fields = r.fields().as_map();
+    const bool has_default = std::any_of(fields.begin(), fields.end(), [](const auto& field) {
+      return field.first == Value{"default"} && field.second["name"].as_text() != "no_default";
+    });
+    if (!has_default) {
       return r.reply(comm::error_reply("KeyError", wire::to_string(r["keys"])));
     }
     r.reply(r["default"]);

@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
 
 #include "rask/base/assert.h"
+#include "rask/wire/pickle_writer.h"
 #include "rask/wire/unpickler.h"
-#include "rask/wire/utf8.h"
 
 namespace rask::wire {
 namespace {
@@ -114,104 +113,51 @@ class TreeBuilder {
 
 // ---- Writing ------------------------------------------------------------------------------------
 
-class Pickler {
- public:
-  Pickler() { out_ = "\x80\x04"; }  // PROTO 4
-  std::string take() && {
-    out_ += '.';
-    return std::move(out_);
+// Keys of dicts and items of sets must be hashable: their arrays are tuples.
+void write_value(PickleWriter& out, const Value& value, bool hashable = false);
+
+void write_array(PickleWriter& out, const Value::Array& items, bool hashable) {
+  hashable ? out.open_tuple() : out.open_list();
+  for (const Value& item : items) write_value(out, item, hashable);
+  hashable ? out.close_tuple() : out.close_list();
+}
+
+void write_map(PickleWriter& out, const Value& value) {
+  if (value["__Set__"].as_bool()) {
+    out.open_set();
+    for (const Value& item : value.as_array()) write_value(out, item, true);
+    return out.close_set();
   }
-
-  // Keys of dicts and items of sets must be hashable: their arrays are tuples.
-  void write(const Value& value, bool hashable = false) {
-    RASK_ASSERT(value.get_if<Payload>() == nullptr);
-    if (const auto* text = value.get_if<std::string>()) {
-      write_text(*text);
-    } else if (const auto* integer = value.get_if<std::int64_t>()) {
-      write_integer(*integer);
-    } else if (const auto* large = value.get_if<std::uint64_t>()) {
-      out_ += "\x8a\x09";  // LONG1 of nine bytes: the last says that it is positive.
-      little_endian(*large, 8);
-      out_ += '\0';
-    } else if (const auto* real = value.get_if<double>()) {
-      out_ += 'G';
-      little_endian(__builtin_bswap64(std::bit_cast<std::uint64_t>(*real)), 8);
-    } else if (const auto* boolean = value.get_if<bool>()) {
-      out_ += *boolean ? '\x88' : '\x89';
-    } else if (const auto* binary = value.get_if<Value::Binary>()) {
-      write_sized(binary->bytes, 'C', 'B', '\x8e');
-    } else if (const auto* array = value.get_if<Value::Array>()) {
-      if (!hashable) out_ += ']';
-      write_items(*array, hashable ? 't' : 'e', hashable);
-    } else if (value.get_if<Value::Map>() != nullptr) {
-      write_map(value);
-    } else {
-      out_ += 'N';
-    }
+  out.open_dict();
+  for (const auto& [key, item] : value.as_map()) {
+    write_value(out, key, true);
+    write_value(out, item);
   }
+  out.close_dict();
+}
 
-  void write_text(std::string_view text) {
-    if (is_utf8(text, Surrogates::keep)) {
-      write_sized(text, '\x8c', 'X', '\x8d');
-    } else {
-      write_sized(clean_utf8(text, Surrogates::keep), '\x8c', 'X', '\x8d');
-    }
+void write_value(PickleWriter& out, const Value& value, bool hashable) {
+  RASK_ASSERT(value.get_if<Payload>() == nullptr);
+  if (const auto* text = value.get_if<std::string>()) {
+    out.text(*text);
+  } else if (const auto* integer = value.get_if<std::int64_t>()) {
+    out.integer(*integer);
+  } else if (const auto* large = value.get_if<std::uint64_t>()) {
+    out.integer_unsigned(*large);
+  } else if (const auto* real = value.get_if<double>()) {
+    out.real(*real);
+  } else if (const auto* boolean = value.get_if<bool>()) {
+    out.boolean(*boolean);
+  } else if (const auto* binary = value.get_if<Value::Binary>()) {
+    out.bytes(binary->bytes);
+  } else if (const auto* array = value.get_if<Value::Array>()) {
+    write_array(out, *array, hashable);
+  } else if (value.get_if<Value::Map>() != nullptr) {
+    write_map(out, value);
+  } else {
+    out.none();
   }
-
-  void opcode(char op) { out_ += op; }
-
- private:
-  void little_endian(std::uint64_t value, std::size_t bytes) {
-    out_.append(reinterpret_cast<const char*>(&value), bytes);
-  }
-
-  void write_sized(std::string_view bytes, char op8, char op32, char op64) {
-    const bool tiny = bytes.size() <= UINT8_MAX;
-    const bool small = bytes.size() <= UINT32_MAX;
-    out_ += tiny ? op8 : small ? op32 : op64;
-    little_endian(bytes.size(), tiny ? 1 : small ? 4 : 8);
-    out_ += bytes;
-  }
-
-  void write_integer(std::int64_t value) {
-    const auto bits = static_cast<std::uint64_t>(value);
-    if (value >= 0 && value <= UINT8_MAX) {
-      out_ += 'K';
-      little_endian(bits, 1);
-    } else if (value >= 0 && value <= UINT16_MAX) {
-      out_ += 'M';
-      little_endian(bits, 2);
-    } else if (value >= INT32_MIN && value <= INT32_MAX) {
-      out_ += 'J';
-      little_endian(bits, 4);
-    } else {
-      out_ += "\x8a\x08";
-      little_endian(bits, 8);
-    }
-  }
-
-  void write_items(const Value::Array& items, char close, bool hashable) {
-    out_ += '(';
-    for (const Value& item : items) write(item, hashable);
-    out_ += close;
-  }
-
-  void write_map(const Value& value) {
-    if (value["__Set__"].as_bool()) {
-      out_ += '\x8f';
-      write_items(value.as_array(), '\x90', true);
-      return;
-    }
-    out_ += "}(";
-    for (const auto& [key, item] : value.as_map()) {
-      write(key, true);
-      write(item);
-    }
-    out_ += 'u';
-  }
-
-  std::string out_;
-};
+}
 
 // ---- Exceptions ---------------------------------------------------------------------------------
 
@@ -256,9 +202,27 @@ Result<Value> read_pickle(std::string_view pickle) {
 }
 
 std::string write_pickle(const Value& value) {
-  Pickler pickler;
-  pickler.write(value);
-  return std::move(pickler).take();
+  PickleWriter writer;
+  write_value(writer, value);
+  return std::move(writer).take();
+}
+
+Result<PickledObject> read_object(std::string_view pickle) {
+  constexpr auto kObjects = Unpickler::Objects::describe;
+  Unpickler machine{pickle, kObjects};
+  RASK_TRY(const NodeId root, machine.run());
+  const Node& node = machine.node(root);
+  if (node.kind != Node::Kind::object) {
+    return Error{ErrorCode::invalid_argument, "pickle of something that is no object"};
+  }
+  TreeBuilder builder{machine, pickle.size(), kObjects};
+  PickledObject out{machine.node(node.children[0]).text, {}, {}};
+  RASK_TRY(const Value arguments, builder.tree(node.children[1]));
+  out.arguments = arguments.as_array();
+  if (node.children.size() > 2) {
+    RASK_TRY(out.state, builder.tree(node.children[2]));
+  }
+  return out;
 }
 
 Result<PickledException> read_exception(std::string_view pickle) {
@@ -283,14 +247,14 @@ Result<PickledException> read_exception(std::string_view pickle) {
 
 std::string write_exception(std::string_view type, std::string_view message) {
   const auto dot = type.rfind('.');
-  Pickler pickler;
-  pickler.write_text(dot == std::string_view::npos ? "builtins" : type.substr(0, dot));
-  pickler.write_text(dot == std::string_view::npos ? type : type.substr(dot + 1));
-  pickler.opcode('\x93');  // STACK_GLOBAL
-  pickler.write_text(message);
-  pickler.opcode('\x85');  // TUPLE1
-  pickler.opcode('R');     // REDUCE
-  return std::move(pickler).take();
+  const bool is_builtin = dot == std::string_view::npos;
+  PickleWriter writer;
+  writer.global(is_builtin ? "builtins" : type.substr(0, dot),
+                is_builtin ? type : type.substr(dot + 1));
+  writer.text(message);
+  writer.tuple(1);
+  writer.call();
+  return std::move(writer).take();
 }
 
 Result<PickleFragment> pickle_fragment(std::string_view pickle) {

@@ -20,6 +20,16 @@ Result<Value> read_pickle(std::string_view pickle);
 // REQUIRES no Payload inside `value`.
 std::string write_pickle(const Value& value);
 
+// A pickled instance of a class, without building it. Objects inside it stand there as texts like
+// "<module.name object>".
+struct PickledObject {
+  std::string type;  // module.qualname; empty when the pickle calls something that has no name
+  std::vector<Value> arguments;
+  Value state;  // What its __setstate__ would get; nil: nothing.
+};
+//   errors   as read_pickle; invalid_argument also for plain data.
+Result<PickledObject> read_object(std::string_view pickle);
+
 // A pickled exception instance, as `__reduce__` writes it: "builtins.ValueError", ("no such
 // file",).
 struct PickledException {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "rask/comm/rpc_server.h"
@@ -39,6 +40,14 @@ struct Mailbox {
   std::atomic<bool> polling{false};  // The loop comes by itself in a moment: no need to wake it.
   std::function<void()> wake;        // Posts to the loop. Empty once the server has gone.
 };
+
+// What a get_data reply holds: {"status": …, "data": {key: value}}.
+struct DataReply {
+  std::string status;
+  std::vector<std::pair<Key, wire::Payload>> data;
+};
+wire::Frames get_data_request(const std::vector<Key>& keys, std::string_view who);
+Result<DataReply> read_data_reply(const wire::Message& message);
 
 struct WorkerServer::Impl {
   Impl(comm::EventLoop& event_loop, Options given);
@@ -77,8 +86,18 @@ struct WorkerServer::Impl {
   void update_data(const Request& request);
   void find_missing();
 
+  // ---- copies that a scheduler asks for (rpc_gather.cc)
+  struct GatherJob;
+  void gather(const Request& request);
+  void gather_round(const std::shared_ptr<GatherJob>& job);
+  void gather_from(const std::shared_ptr<GatherJob>& job, const std::string& holder,
+                   std::vector<Key> keys);
+  void keep_gathered(GatherJob& job, DataReply&& reply);
+  void answer_gather(const GatherJob& job);
+
   // ---- RPC (rpc.cc)
   void add_handlers();
+  void add_python_handlers();
   void run(const Request& request);
   Value identity() const;
 

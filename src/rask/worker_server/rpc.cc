@@ -166,6 +166,44 @@ void WorkerServer::Impl::add_handlers() {
     close(std::string{r["reason"].as_text("worker-close")}, r["nanny"].as_bool(true), false);
   });
   server.on("run", [this](const Request& r) { run(r); });
+  server.on("gather", [this](const Request& r) { gather(r); });
+  add_python_handlers();
+}
+
+// What only a Python process has: nothing is there to tell, and what would run Python is refused.
+// A plugin is taken without a word to its owner, who means the workers that can run it: an error
+// from one worker would undo it on all.
+void WorkerServer::Impl::add_python_handlers() {
+  server.on("profile", [](const Request& r) {
+    const Value place =
+        Value::object({{"filename", ""}, {"name", ""}, {"line_number", 0}, {"line", ""}});
+    r.reply(Value::object({{"count", 0},
+                           {"children", Value::Map{}},
+                           {"identifier", "root"},
+                           {"description", place}}));
+  });
+  server.on("profile_metadata", [](const Request& r) {
+    r.reply(Value::object({{"counts", Value::Array{}}, {"keys", Value::Array{}}}));
+  });
+  server.on("get_logs", [](const Request& r) { r.reply(Value::Array{}); });
+  server.on("get_monitor_info", [](const Request& r) {
+    r.reply(Value::object({{"range_query", Value::Map{}}, {"count", 0}, {"last_time", nullptr}}));
+  });
+  for (const char* op : {"plugin-add", "plugin-remove"}) {
+    server.on(op, [](const Request& r) {
+      log::info(kLogger, "{} '{}': plugins are Python, this worker has none", r["op"].as_text(),
+                r["name"].as_text());
+      r.reply(Value::object({{"status", "OK"}}));
+    });
+  }
+  for (const char* op : {"benchmark_disk", "benchmark_memory", "benchmark_network"})
+    server.on(op, [](const Request& r) { r.reply(Value::Map{}); });
+  for (const char* op : {"run_coroutine", "actor_execute", "actor_attribute"}) {
+    server.on(op, [op](const Request& r) {
+      r.reply(comm::error_reply("TypeError",
+                                fmt::format("{}: this worker is native and runs no Python", op)));
+    });
+  }
 }
 
 }  // namespace rask::worker_server

@@ -92,6 +92,9 @@ void WorkerServer::Impl::connect() {
 void WorkerServer::Impl::register_with(const comm::ConnectionPtr& connection) {
   Value::Map resources;
   for (const auto& [name, amount] : options.machine.resources) resources.emplace_back(name, amount);
+  // rask's own scheduler learns it from `extra`.
+  if (!connection->peer().dense)
+    resources.emplace_back(protocol::kNativeResource, protocol::kNativeResourceOfWorker);
   const auto memory_limit =
       options.memory_limit_bytes > 0 ? Value{options.memory_limit_bytes} : Value{};
   connection->send(wire::encode(Value::object(
@@ -148,6 +151,9 @@ void WorkerServer::Impl::on_registration_reply(const comm::ConnectionPtr& connec
                       close("scheduler-connection-lost", false, true);
                     });
   log::info(kLogger, "        Registered to: {:>26}", options.scheduler);
+  // A stock scheduler gives no task to a worker that has not said that it runs.
+  if (!connection->peer().dense)
+    send(protocol::WorkerStatusChanged{protocol::WorkerStatus::running, "worker-start"});
   every(heartbeat_interval, [this] { heartbeat(); });
   every(kKeepAliveInterval, [this] { send(protocol::KeepAlive{}); });
   if (options.memory_limit_bytes > 0 && options.memory_pause > 0)
@@ -192,6 +198,9 @@ void WorkerServer::Impl::on_scheduler_message(const wire::Message& message) {
     if (const auto* gone = std::get_if<protocol::RemoveWorker>(&item)) rpc.forget(gone->worker);
     if (const auto* change = std::get_if<protocol::ChangeWorkerStatus>(&item))
       set_status(change->status, change->stimulus_id);
+    // What a stock scheduler finds native workers by; every one has enough of it.
+    if (auto* compute = std::get_if<protocol::ComputeTask>(&item))
+      compute->resource_restrictions.erase(std::string{protocol::kNativeResource});
     machine->handle(std::move(item), now, instructions);
   }
   carry_out(instructions);

@@ -6,8 +6,6 @@ namespace rask::worker_server {
 
 constexpr std::string_view kLogger = "distributed.worker";
 
-namespace {
-
 wire::Frames get_data_request(const std::vector<Key>& keys, std::string_view who) {
   wire::MessageWriter message;
   auto& root = message.root();
@@ -23,12 +21,6 @@ wire::Frames get_data_request(const std::vector<Key>& keys, std::string_view who
   root.boolean(true);
   return message.take();
 }
-
-// What a get_data reply holds: {"status": …, "data": {key: value}}.
-struct DataReply {
-  std::string status;
-  std::vector<std::pair<Key, wire::Payload>> data;
-};
 
 Result<DataReply> read_data_reply(const wire::Message& message) {
   wire::Reader reader{message.root()};
@@ -51,8 +43,6 @@ Result<DataReply> read_data_reply(const wire::Message& message) {
   }
   return reply;
 }
-
-}  // namespace
 
 // ---- Asking
 // ---------------------------------------------------------------------------------------

@@ -1,0 +1,24 @@
+#pragma once
+// A native task inside a pickled dask._task_spec.Task: how C++ tasks pass a stock scheduler, which
+// knows tasks of that class only.
+//
+//   Task(key, methodcaller("<function> <kPickledTaskNote>"), run_spec, frame…, TaskRef(key)…)
+//
+// run_spec and frames are bytes: those of graph/task.h. The TaskRefs tell the scheduler what the
+// task depends on; the run_spec itself says where each result goes. A native worker takes the bytes
+// out and never looks at the rest; a Python worker that got such a task would look for a method of
+// that name on the bytes and fail with an AttributeError that says where the task belongs.
+#include <optional>
+#include <string_view>
+
+#include "rask/wire/payload.h"
+
+namespace rask {
+
+inline constexpr std::string_view kPickledTaskNote =
+    "(a C++ function: it runs on native workers of rask only)";
+
+// The run_spec that a pickled task holds; nullopt when it is no pickle or one of another task.
+std::optional<wire::Payload> unpickled_run_spec(const wire::Payload& run_spec);
+
+}  // namespace rask
