@@ -3,7 +3,7 @@
 #   SEEDS=…    how many seeds the simulation tries (soak)     SECONDS=…  how long (fuzz)
 #   PREFIX=…   where to install                               DEEP=1     lint with clang-tidy too
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test build bench format lint install soak fuzz asan tsan
+.PHONY: help setup demo test build bench format lint install soak fuzz asan tsan wheel test-python
 
 JOBS    ?= $(shell nproc)
 PREFIX  ?= /usr/local
@@ -11,7 +11,7 @@ SECONDS ?= 600
 SEEDS   ?= 100000
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' Makefile | column -t -s @
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | column -t -s @
 
 setup:
 	@tools/setup.sh
@@ -52,3 +52,9 @@ lint: setup ## rooms, purity, sizes, formatting; DEEP=1: clang-tidy on what you 
 
 install: build ## installs to PREFIX: binary, library, headers, CMake and pkg-config files
 	@cmake --install build/release --prefix $(PREFIX)
+
+wheel: build ## the Python package dask-rask with the native program: build/wheel
+	@tools/build_wheel.sh
+
+test-python: wheel ## tests the wheel in an environment that has only it and Dask
+	@python/tests/run.sh

@@ -74,3 +74,6 @@ install(FILES ${PROJECT_BINARY_DIR}/raskConfig.cmake ${PROJECT_BINARY_DIR}/raskC
   DESTINATION ${config_folder})
 install(FILES ${PROJECT_BINARY_DIR}/rask.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 install(FILES LICENSE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+# Where the scheduler looks for the Python that reads the graphs of Python clients.
+install(DIRECTORY python/dask_rask DESTINATION ${CMAKE_INSTALL_DATADIR}/rask/python
+  FILES_MATCHING PATTERN "*.py" PATTERN "py.typed" PATTERN "__pycache__" EXCLUDE)
