@@ -19,5 +19,5 @@ from dask_rask.process import program
 
 __all__ = ["LocalCluster", "disable", "enable", "native", "program"]
 
-if dask.config.get("rask.local-cluster", False):
+if dask.config.get("rask.local-cluster", False) is True:  # Not a section of that name.
     enable()

@@ -27,14 +27,17 @@ class NativeServers(SpecCluster):
         **options: Any,
     ) -> None:
         shared = self.addresses(scheduler["options"])
+        ours = {"silence_logs": silence_logs}
+        if shared["protocol"] == "tcp://":
+            ours["security"] = None  # A program that is given certificates speaks TLS.
         scheduler = {
             "cls": SchedulerProcess,
-            "options": {**scheduler["options"], **shared, "silence_logs": silence_logs},
+            "options": {**scheduler["options"], **shared, **ours},
         }
         worker = {"cls": worker["cls"], "options": {**worker["options"], **shared}}
         if self.native_workers:
             worker["cls"] = WorkerProcess
-            worker["options"]["nanny"] = self.processes
+            worker["options"].update(ours, nanny=self.processes)
         names = map(self._new_worker_name, range(len(workers)))
         super().__init__(
             scheduler=scheduler,
@@ -56,15 +59,12 @@ class NativeServers(SpecCluster):
         if protocol == "inproc://":
             protocol = "tcp://"
             host = host or (None if options["interface"] else "127.0.0.1")
-        if protocol != "tcp://":
-            raise NotImplementedError(
-                f"this version of rask has no {protocol} (security needs tls://); use tcp://"
-            )
+        if protocol not in ("tcp://", "tls://"):
+            raise NotImplementedError(f"rask has no protocol {protocol}; use tcp:// or tls://")
         return {"protocol": protocol, "host": host}
 
-    def _new_worker_name(self, worker_number: int) -> int | str:
-        # A name on a command line is text.
-        return str(worker_number) if self.native_workers else worker_number
+    def _new_worker_name(self, worker_number: int) -> str:
+        return str(worker_number)  # As the scheduler has it.
 
 
 class LocalCluster(distributed.deploy.local.LocalCluster, NativeServers):
@@ -78,8 +78,9 @@ class LocalCluster(distributed.deploy.local.LocalCluster, NativeServers):
     Parameters
     ----------
     workers: "python" or "native"
-        Stock workers, or `rask worker`s, which run native tasks only. Native workers have text for
-        names, and take `preload=["libapp.so"]` for the libraries that hold the functions.
+        Stock workers, or `rask worker`s, which run native tasks only and take
+        `preload=["libapp.so"]` for the libraries that hold the functions. The names of both are
+        text, "0", "1" and so on.
     processes: bool
         False: stock workers are threads of this process. Native workers are processes without a
         nanny then.
@@ -92,7 +93,7 @@ class LocalCluster(distributed.deploy.local.LocalCluster, NativeServers):
     Raises
     ------
     NotImplementedError
-        `security` or `protocol` ask for something other than plain TCP.
+        `protocol` is neither TCP nor TLS.
     RuntimeError
         The scheduler did not start.
 

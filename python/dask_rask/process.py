@@ -6,20 +6,20 @@ import asyncio
 import json
 import logging
 import os
-import shutil
 import signal
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import dask.config
 import psutil
 from dask.utils import parse_timedelta
 from distributed.core import Status
 from distributed.deploy.spec import ProcessInterface
+from distributed.security import Security
 
 logger = logging.getLogger(__name__)
 
@@ -123,14 +123,19 @@ def level_name(level: Any) -> str | None:
 class RaskProcess(ProcessInterface):
     """A process of the native program, which does not outlive this one."""
 
-    def __init__(self, silence_logs: Any = None) -> None:
+    role: Literal["scheduler", "worker"]
+
+    def __init__(self, silence_logs: Any = None, security: Security | None = None) -> None:
         self.process: asyncio.subprocess.Process | None = None
         self.watcher: asyncio.Task[None] | None = None
         self.silence_logs = silence_logs
+        self.security = security
+        # For this user's eyes only; gone when the process is.
+        self.folder = tempfile.TemporaryDirectory(prefix="rask-", ignore_cleanup_errors=True)
         super().__init__()
 
     async def start_program(self, arguments: Iterable[str]) -> asyncio.subprocess.Process:
-        command = [program(), *arguments]
+        command = [program(), *arguments, *self.tls_arguments()]
         logger.info("%s", " ".join(command))
         if sys.executable:
             isolated = [sys.executable, "-I", "-S", "-c", TIED_TO_PARENT, str(os.getpid())]
@@ -143,6 +148,19 @@ class RaskProcess(ProcessInterface):
         )
         self.watcher = asyncio.ensure_future(self.watch(self.process))
         return self.process
+
+    def tls_arguments(self) -> Iterator[str]:
+        if self.security is None:
+            return
+        for name, value in self.security.get_tls_config_for_role(self.role).items():
+            option = {"ca_file": "ca-file", "cert": "cert", "key": "key"}.get(name)
+            if option is None or not value:
+                continue
+            if "\n" in value:  # What the file would hold.
+                path = Path(self.folder.name, f"{option}.pem")
+                path.write_text(value)
+                value = str(path)
+            yield f"--tls-{option}={value}"
 
     async def watch(self, process: asyncio.subprocess.Process) -> None:
         code = await process.wait()
@@ -159,6 +177,7 @@ class RaskProcess(ProcessInterface):
             await end(self.process)
         if self.watcher:
             await self.watcher
+        self.folder.cleanup()
         await super().close()
 
 
@@ -190,18 +209,19 @@ class SchedulerProcess(RaskProcess):
         When awaited: it did not start; why is on stderr.
     """
 
-    OPTIONS = ("interface", "idle_timeout", "dashboard_address")
+    role = "scheduler"
+    OPTIONS = ("protocol", "interface", "idle_timeout", "dashboard_address")
 
-    def __init__(self, *, silence_logs: Any = None, **options: Any) -> None:
+    def __init__(
+        self, *, silence_logs: Any = None, security: Security | None = None, **options: Any
+    ) -> None:
         self.arguments = list(self.command_line(**options))
-        super().__init__(silence_logs)
+        super().__init__(silence_logs, security)
 
     @classmethod
     def command_line(
         cls, host: str | None = None, port: int = 0, dashboard: bool = True, **options: Any
     ) -> Iterator[str]:
-        for name in ("protocol", "security"):  # The cluster has looked at these.
-            options.pop(name, None)
         yield from ("scheduler", f"--port={port or 0}")
         if host:
             yield f"--host={host.rpartition('://')[2]}"
@@ -215,13 +235,9 @@ class SchedulerProcess(RaskProcess):
             yield f"--{name.replace('_', '-')}={value}"
 
     async def start(self) -> None:
-        folder = tempfile.mkdtemp(prefix="rask-")
-        try:
-            file = Path(folder, "scheduler.json")
-            process = await self.start_program([*self.arguments, f"--scheduler-file={file}"])
-            self.address = await self.wait_for_address(process, file)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        file = Path(self.folder.name, "scheduler.json")
+        process = await self.start_program([*self.arguments, f"--scheduler-file={file}"])
+        self.address = await self.wait_for_address(process, file)
         await super().start()
 
     async def wait_for_address(self, process: asyncio.subprocess.Process, file: Path) -> str:
@@ -252,17 +268,25 @@ class WorkerProcess(RaskProcess):
         A keyword that the native worker has no option for.
     """
 
+    role = "worker"
     OPTIONS = (
-        "nthreads host interface local_directory death_timeout lifetime lifetime_stagger "
-        "listen_address contact_address nanny_port worker_port dashboard_address preload "
-        "preload_nanny"
+        "nthreads host protocol interface local_directory death_timeout lifetime "
+        "lifetime_stagger listen_address contact_address nanny_port worker_port "
+        "dashboard_address preload preload_nanny"
     ).split()
     # Stock workers have them; they say nothing to a native one.
-    IGNORED = ("protocol", "security", "services", "dashboard", "loop")
+    IGNORED = ("services", "dashboard", "loop")
 
-    def __init__(self, scheduler: str, *, silence_logs: Any = None, **options: Any) -> None:
+    def __init__(
+        self,
+        scheduler: str,
+        *,
+        silence_logs: Any = None,
+        security: Security | None = None,
+        **options: Any,
+    ) -> None:
         self.arguments = ["worker", scheduler, *self.command_line(**options)]
-        super().__init__(silence_logs)
+        super().__init__(silence_logs, security)
 
     @classmethod
     def command_line(

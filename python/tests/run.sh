@@ -9,7 +9,7 @@ wheels=(build/wheel/dask_rask-*.whl)
 if ! cmp -s tools/requirements.txt "$venv/requirements.txt"; then
   python3 -m venv --clear "$venv"
   "$venv/bin/python" -m pip install -q --disable-pip-version-check -c tools/requirements.txt \
-    "${wheels[0]}[dataframe]" pytest pytest-timeout
+    "${wheels[0]}[dataframe]" cryptography pytest pytest-timeout
   cp tools/requirements.txt "$venv/requirements.txt"
 fi
 "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-deps --force-reinstall \
@@ -17,4 +17,4 @@ fi
 # Not from the source tree: the package that is tested is the installed one.
 cd python/tests
 unset PYTHONPATH VIRTUAL_ENV
-exec timeout 900 "../../$venv/bin/python" -m pytest -c ../pyproject.toml --rootdir . -p no:cacheprovider "$@" .
+exec timeout 900 "../../$venv/bin/python" -m pytest -c ../pyproject.toml --rootdir . -p no:cacheprovider "$@"
