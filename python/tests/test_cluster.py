@@ -87,6 +87,7 @@ def test_adapt() -> None:
         cluster.adapt(minimum=0, maximum=2, interval="50ms", wait_count=2)
         assert client.gather(client.map(inc, range(10))) == list(range(1, 11))
         assert 1 <= len(cluster.workers) <= 2
+        until(lambda: not cluster.workers, 30)
 
 
 def test_tls() -> None:

@@ -139,6 +139,7 @@ struct SchedulerServer::Impl {
   void after_kills(const std::shared_ptr<Restart>& restart);
   void wait_for_restart(const std::shared_ptr<Restart>& restart);
   std::vector<WorkerId> workers_named(const Value& list) const;  // nil: all
+  std::vector<WorkerId> workers_at(const Value& addresses) const;
   std::optional<ClientId> client_named(std::string_view name) const;
   void call(const std::string& address, const Value& message, Seconds timeout,
             std::function<void(Result<Value>)> done);

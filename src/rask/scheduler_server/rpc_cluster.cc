@@ -13,12 +13,23 @@ constexpr std::string_view kLogger = "distributed.scheduler";
 // ---- retire
 // ---------------------------------------------------------------------------------------
 
+// Addresses only, as in Dask: its SpecCluster gives names, which mean nobody, and closes those
+// workers by itself. Closed from both sides, a nanny waits for its worker and the worker for it.
+std::vector<WorkerId> SchedulerServer::Impl::workers_at(const Value& addresses) const {
+  std::vector<WorkerId> found;
+  for (const Value& item : addresses.as_array()) {
+    const auto address = comm::normalize_address(std::string{item.as_text()});
+    if (const auto worker = machine.find_worker(address)) found.push_back(*worker);
+  }
+  return found;
+}
+
 void SchedulerServer::Impl::retire_workers(const Request& request) {
   std::vector<WorkerId> which;
   if (!request["names"].is_nil())
     which = workers_named(request["names"]);
   else if (!request["workers"].is_nil())
-    which = workers_named(request["workers"]);
+    which = workers_at(request["workers"]);
   else
     which = machine.workers_to_close(static_cast<int>(request["n"].as_int(0)));
   if (which.empty()) return request.reply(Value::Map{});

@@ -1,6 +1,8 @@
 // Questions that the machine's state answers.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "rask/base/log.h"
 #include "rask/protocol/payloads.h"
 #include "rask/scheduler_server/impl_internal.h"
@@ -200,12 +202,20 @@ void SchedulerServer::Impl::add_info_handlers() {
     return Value{machine.adaptive_target(r["target_duration"].as_real(5))};
   });
   on_question("workers_to_close", [this](const Request& r) {
-    std::vector<std::string> addresses;
-    const auto count = static_cast<int>(r["n"].as_int(0));
-    for (const auto id : machine.workers_to_close(count)) {
-      addresses.push_back(machine.worker(id).info.address);
+    int count = -1;  // As many as there is no use for.
+    if (!r["n"].is_nil()) {
+      count = std::max(0, static_cast<int>(r["n"].as_int()));
+    } else if (!r["target"].is_nil()) {
+      const auto there = static_cast<int>(machine.workers().size());
+      count = std::max(0, there - static_cast<int>(r["target"].as_int()));
     }
-    return list_of(addresses);
+    const bool by_name = r["attribute"].as_text() == "name";
+    std::vector<std::string> found;
+    for (const auto id : machine.workers_to_close(count)) {
+      const auto& info = machine.worker(id).info;
+      found.push_back(by_name ? info.name : info.address);
+    }
+    return list_of(found);
   });
   on_question("check_idle", [this](const Request&) {
     const auto since = machine.idle_since();
