@@ -62,6 +62,15 @@ def use_default_scheduler_in_assert_eq() -> None:
             None if value == "sync" else value for value in function.__defaults__)
 
 
+def reason_of(longrepr) -> str:
+    """The exception, and the one that caused it."""
+    crashes = [crash for _, crash, _ in getattr(longrepr, "chain", []) if crash is not None]
+    if not crashes:
+        return str(longrepr)[:2000]
+    messages = [crash.message.partition("\n")[0][:1000] for crash in reversed(crashes)]
+    return ", from ".join(messages)
+
+
 class OnCluster:
     """One cluster for the session; a new one when a test has spoiled it."""
 
@@ -115,8 +124,7 @@ class OnCluster:
     def pytest_runtest_logreport(self, report) -> None:
         if report.failed:
             self.outcome = "failed"
-            crash = getattr(report.longrepr, "reprcrash", None)
-            self.reason = (crash.message if crash else str(report.longrepr))[:2000]
+            self.reason = reason_of(report.longrepr)
         elif report.skipped and self.outcome != "failed":
             self.outcome = "xfailed" if hasattr(report, "wasxfail") else "skipped"
 
