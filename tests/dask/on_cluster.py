@@ -55,6 +55,10 @@ def use_default_scheduler_in_assert_eq() -> None:
     import dask.array.utils
     import dask.bag.utils
     import dask.dataframe.utils
+    from dask.dataframe.dask_expr.tests import _util
+
+    # It forbids pickling expressions for a while, in which some have to be sent to a scheduler.
+    _util.assert_eq.__kwdefaults__["serialize_graph"] = False
 
     for module in (dask.array.utils, dask.bag.utils, dask.dataframe.utils):
         function = module.assert_eq
