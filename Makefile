@@ -2,13 +2,17 @@
 #
 #   SEEDS=…    how many seeds the simulation tries (soak)     SECONDS=…  how long (fuzz)
 #   PREFIX=…   where to install                               DEEP=1     lint with clang-tidy too
+#   TESTS=…    a checkout of dask/distributed (conformance)   ARGS=…     more for the runner below it
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test build bench format lint install soak fuzz asan tsan wheel test-python
+.PHONY: help setup demo test build bench format lint install soak fuzz asan tsan wheel test-python \
+  test-interop dask-tests conformance
 
 JOBS    ?= $(shell nproc)
 PREFIX  ?= /usr/local
 SECONDS ?= 600
 SEEDS   ?= 100000
+CONFORMANCE ?= ../shared/conformance
+VENV_PYTHON := $(CURDIR)/build/venv/bin/python
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | column -t -s @
@@ -37,6 +41,18 @@ fuzz: setup ## fuzz targets on the kept corpus, SECONDS in all
 
 soak: setup ## the simulation with SEEDS new seeds
 	@SEEDS=$(SEEDS) tools/ci/soak.sh
+
+test-interop: build ## Python programs and a part of Dask's own tests on build/rask: minutes
+	@tools/setup.sh --python
+	@$(VENV_PYTHON) -m pytest -q -p no:cacheprovider --timeout 300 examples/python
+	@$(VENV_PYTHON) tests/dask/run.py $(ARGS)
+
+dask-tests: build ## all of Dask's own tests of its collections, with rask and stock: hours
+	@tools/setup.sh --python
+	@$(VENV_PYTHON) tests/dask/run.py --all --stock $(ARGS)
+
+conformance: ## distributed's own tests on build/rask: TESTS=<checkout of dask/distributed>
+	@tools/ci/conformance.sh "$(CONFORMANCE)" "$(TESTS)" $(ARGS)
 
 bench: setup ## rask beside stock Dask, as ratios: build/bench/results.json
 	@tools/setup.sh --python

@@ -1,5 +1,5 @@
 // The C++ client on a local cluster of real worker processes, with workers killed under it. Also
-// run with a stock Dask scheduler in the middle (DASK_RASK__LOCAL_CLUSTER__SCHEDULER_COMMAND).
+// run with a stock Dask scheduler in the middle (DASK_RASK__SCHEDULER_COMMAND).
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <rask/rask.h>
@@ -50,7 +50,7 @@ namespace rask {
 namespace {
 
 // A stock scheduler is slower by as much.
-const bool is_stock = std::getenv("DASK_RASK__LOCAL_CLUSTER__SCHEDULER_COMMAND") != nullptr;
+const bool is_stock = std::getenv("DASK_RASK__SCHEDULER_COMMAND") != nullptr;
 const std::int64_t kMany = is_stock ? 10'000 : 100'000;
 
 class ClientTest : public testing::Test {

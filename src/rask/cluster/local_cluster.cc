@@ -142,7 +142,7 @@ void LocalCluster::Impl::choose_protocol() {
 
 void LocalCluster::Impl::start() {
   thread = std::thread{[this] { loop->run(); }};
-  const auto command = config.text("rask.local-cluster.scheduler-command");
+  const auto command = config.text("rask.scheduler-command");
   const auto started = on_loop([&]() -> Result<Ok> {
     RASK_TRY([[maybe_unused]] auto scheduler_started,
              command ? start_scheduler_process(*command) : start_scheduler());

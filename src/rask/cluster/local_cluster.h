@@ -5,7 +5,7 @@
 //   rask::Client client{cluster.scheduler_address()};
 //
 // The scheduler runs on a thread of this process; or, when the configuration names a command
-// (rask.local-cluster.scheduler-command: "dask scheduler"), it is that program. The workers are
+// (rask.scheduler-command: "dask scheduler"), it is that program. The workers are
 // processes of this same program, each watched by a nanny here (processes = true: main must begin
 // with rask::init), or threads. Source: distributed/deploy/local.py.
 #include <memory>
