@@ -195,7 +195,8 @@ def report(stock: set[str], ours: dict[str, dict]) -> int:
         fields = ours.get(test, {"outcome": "not run"})
         reason = fields.get("reason", "").partition("\n")[0][:300]
         print(f"\nstock only: {test}\n  {fields['outcome']}: {reason}")
-    gained = sorted(test for test in mine - stock if test in ours)
+    known = {file_of(test) for test in stock}
+    gained = sorted(test for test in mine - stock if file_of(test) in known)
     if gained:
         print(f"\nrask only: {len(gained)}", *gained, sep="\n  ")
     print(f"\ndask-tests: stock {len(stock)} passed, rask {len(mine)} passed "
