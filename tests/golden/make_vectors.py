@@ -445,7 +445,10 @@ def shuffle_spec_vectors() -> list[dict]:
         DataFrameShuffleSpec(id="whole", disk=True, parts_out=3, **shuffle),
     ]
     return [
-        {"name": f"{type(spec).__name__} {spec.id}, protocol {p}", "pickle": pickle.dumps(spec, p).hex()}
+        {
+            "name": f"{type(spec).__name__} {spec.id}, protocol {p}",
+            "pickle": pickle.dumps(spec, p).hex(),
+        }
         for spec in specs
         for p in range(3, 6)
     ]

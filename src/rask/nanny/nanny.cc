@@ -105,10 +105,11 @@ void Nanny::Impl::add_handlers() {
     close(std::string{r["reason"].as_text("nanny-close")}, r["timeout"].as_real(5));
   });
   server.on("kill", [this](const comm::Request& r) {
-    // As in Dask: the process is started again, like any that ends without being asked to.
+    // As in Dask: the process is started again, like any that ends without being asked to. Asked to
+    // end, a worker would tell its nanny that it leaves for good.
     if (child == nullptr) return r.reply(wire::Value{});
     killing.push_back(r);
-    stop_worker(r["timeout"].as_real(2));
+    restart_worker();
   });
   server.on("restart", [this](const comm::Request& r) {
     restarting.push_back(r);
