@@ -21,12 +21,14 @@ step() {
   closing+=("$(printf '%-8s %4d s  %s' "$name" $((SECONDS - begin)) "$last")")
 }
 
-tools/setup.sh
+tools/setup.sh --python
 step lint '^tidy:' python3 tools/tidy.py
 step build '.' make --no-print-directory build
 step tests '.' tools/ci/build.sh release
 export RASK_SIM_SEEDS=${RASK_SIM_SEEDS:-2000}
 step release '% tests passed' ctest --preset release --no-tests=error
+step python ' passed' build/venv/bin/python -m pytest -q -p no:cacheprovider --timeout 300 \
+  tests/interop examples/python
 step asan '% tests passed' tools/ci/sanitize.sh asan
 step tsan '% tests passed' tools/ci/sanitize.sh tsan
 step fuzz '^fuzz: [0-9]+ targets' tools/ci/fuzz.sh 60

@@ -281,8 +281,15 @@ void Lowering::on_exit(std::uint64_t id, int status) {
     return;
   }
   std::erase_if(open, [](const Pending& pending) { return !pending.done; });
-  fail(std::move(open.front()), what + " while it worked on this; submit it again");
-  open.pop_front();
+  // It may have been killed for no fault of the request's.
+  const bool try_again = process->killed_because.empty() && !open.front().is_second_try;
+  if (try_again) {
+    log::warning(kLogger, "{}", what);
+    open.front().is_second_try = true;
+  } else {
+    fail(std::move(open.front()), what + " while it worked on this");
+    open.pop_front();
+  }
   for (auto& pending : open) pending.answer = {};
   queue_.insert(queue_.begin(), std::make_move_iterator(open.begin()),
                 std::make_move_iterator(open.end()));

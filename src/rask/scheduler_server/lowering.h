@@ -1,9 +1,9 @@
 #pragma once
 // The side processes that turn what Python clients pickled into tasks (python/dask_rask/lower.py).
 //
-// The scheduler runs no pickle. A process is started when it is first needed and kept; one that
-// dies or hangs costs the request it was working on an error, and the requests behind it go to the
-// next.
+// The scheduler runs no pickle. A process is started when it is first needed and kept. When one
+// dies, what it was working on is tried once more, then it fails; when one hangs, it fails at once.
+// The requests behind it go to the next process.
 #include <deque>
 #include <functional>
 #include <map>
@@ -56,7 +56,8 @@ class Lowering {
     wire::Frames frames;
     Done done;  // nullptr: the request went to another process since.
     Answer answer = {};
-    Seconds since = 0;         // When it became the first of its process.
+    Seconds since = 0;  // When it became the first of its process.
+    bool is_second_try = false;
     bool is_for_each = false;  // Stays with its process.
   };
   struct Process {

@@ -1,0 +1,87 @@
+"""What a client sees when the process that lowers its graphs is killed, hangs, or cannot start."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from distributed import Client, Event
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from stock_cluster import Cluster  # noqa: E402
+
+TIMEOUT = 60
+
+
+class Expression:
+    """Does `what` in whatever process unpickles it."""
+
+    def __init__(self, *what):
+        self.what = what
+
+    def __reduce__(self):
+        return self.what
+
+
+def submit_poison(client, *what):
+    """A submission that never gets further than its graph."""
+    # The client itself pickles the argument once, and unpickles nothing.
+    return client.submit(id, Expression(*what), pure=False)
+
+
+def lowering_pids(cluster):
+    scheduler = cluster.processes[0].pid
+    found = subprocess.run(["pgrep", "-P", str(scheduler)], capture_output=True, text=True)
+    return [int(pid) for pid in found.stdout.split()]
+
+
+def works(client, number):
+    return client.submit(pow, number, 2, pure=False).result(timeout=TIMEOUT) == number**2
+
+
+def test_killed_it_costs_one_submission():
+    with Cluster(workers=1) as cluster, Client(cluster.address) as client:
+        assert works(client, 2)
+        future = submit_poison(client, os._exit, (9,))
+        with pytest.raises(RuntimeError, match="exited with code 9 while it worked on this"):
+            future.result(timeout=TIMEOUT)
+        assert works(client, 3)
+        for pid in lowering_pids(cluster):
+            os.kill(pid, signal.SIGKILL)
+        assert works(client, 4)  # No fault of the submission: nobody notices.
+        assert cluster.alive()
+
+
+def test_hanging_it_is_ended_and_others_go_on():
+    env = {"DASK_RASK__SCHEDULER__LOWERING_TIMEOUT": "3s"}
+    with Cluster(workers=1, env=env) as cluster, Client(cluster.address) as client:
+        assert works(client, 2)
+        future = submit_poison(client, time.sleep, (1000,))
+        with Client(cluster.address, set_as_default=False) as other:
+            assert works(other, 3)  # In a process of its own.
+            assert future.status == "pending"
+        with pytest.raises(RuntimeError, match="was ended after 3 s"):
+            future.result(timeout=TIMEOUT)
+        assert works(client, 4)
+
+
+def test_what_was_said_behind_a_graph_keeps_its_order():
+    with Cluster(workers=1) as cluster, Client(cluster.address) as client:
+        event = Event("go", client=client)
+        futures = client.map(lambda x, event=event: event.wait() and x, range(20))
+        client.cancel(futures[10:])
+        event.set()
+        assert client.gather(futures[:10]) == list(range(10))
+        assert all(future.cancelled() for future in futures[10:])
+
+
+def test_without_python_the_error_says_what_to_do():
+    env = {"DASK_RASK__PYTHON": "/nowhere/python"}
+    with Cluster(workers=0, env=env) as cluster, Client(cluster.address) as client:
+        with pytest.raises(RuntimeError, match="rask.python"):
+            client.submit(pow, 2, 2).result(timeout=TIMEOUT)
+        assert client.scheduler_info()["n_workers"] == 0
+        assert cluster.alive()
