@@ -91,7 +91,7 @@ TEST(UpdateGraph, tasks_of_a_task_go_before_its_siblings) {
 
 TEST(UpdateGraph, a_run_spec_goes_out_as_it_came_in_any_shape) {
   Rig rig;
-  rig.add_worker("alice");
+  rig.add_worker("alice", 1, [](WorkerInfo& info) { info.runs_python = true; });
   rig.take();
   protocol::Payload header_only;
   header_only.kind = protocol::Payload::Kind::pickled;
