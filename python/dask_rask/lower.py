@@ -3,7 +3,7 @@
 `rask scheduler` starts this program when the first Python client comes, and talks with it over a
 socket that it finds at file descriptor 3: messages in Dask's framing, without a handshake.
 
-    first      ["ready", nil]          from here, when it can take requests
+    first      ["ready", versions]     from here, when it can take requests
     request    [op, fields]            answered in their order
     answer     ["part", rask-tasks]    any number of them, for "update-graph" only, then
                ["done", fields]        or
@@ -475,7 +475,7 @@ def main() -> None:
     sock = socket.socket(fileno=SOCKET_FD)
     sock.setblocking(True)
     channel = Channel(sock)
-    channel.send(answer("ready", None))
+    channel.send(answer("ready", get_versions()))
     gc.freeze()  # What is here now stays.
     try:
         while (frames := channel.receive()) is not None:

@@ -5,17 +5,20 @@
 
 #include <cstdio>
 #include <fstream>
+#include <tuple>
 
 #include "rask/base/log.h"
 #include "rask/base/units.h"
 #include "rask/cluster/environment.h"
 #include "rask/cluster/network_options.h"
+#include "rask/http/server.h"
 #include "rask/scheduler_server/server.h"
 
 namespace rask::cli {
 namespace {
 
 constexpr int kDefaultPort = 8786;
+constexpr std::uint16_t kDefaultHttpPort = 8787;
 
 struct Arguments {
   std::string host;
@@ -42,6 +45,22 @@ Result<std::string> listen_address(const Arguments& a, bool encrypted) {
   return fmt::format("{}://{}:{}", protocol, host, a.port >= 0 ? a.port : kDefaultPort);
 }
 
+// Where the scheduler listens if nothing else is said; what Dask's --dashboard-address takes.
+Result<http::Options> http_options(const Arguments& a, const std::string& listens_at) {
+  http::Options options;
+  options.port = kDefaultHttpPort;
+  options.any_port_if_taken = true;
+  if (!a.network.dashboard_address.empty()) {
+    RASK_TRY(const auto given, http::parse_host_port(a.network.dashboard_address));
+    std::tie(options.host, options.port) = given;
+    return options;
+  }
+  const auto at = comm::parse_tcp_address(listens_at);
+  if (at.ok() && at.value().host.find_first_not_of("0123456789.") == std::string::npos)
+    options.host = at.value().host;
+  return options;
+}
+
 Result<scheduler_server::Options> resolve(const Arguments& a, const Config& config) {
   const auto security = cluster::security_of(a.network, comm::Role::scheduler);
   RASK_TRY(auto options, cluster::scheduler_options(config, security));
@@ -50,6 +69,7 @@ Result<scheduler_server::Options> resolve(const Arguments& a, const Config& conf
   }
   RASK_TRY(const auto address, listen_address(a, options.comm.require_encryption));
   options.addresses = {address};
+  RASK_TRY(options.http, http_options(a, address));
   options.scheduler_file = a.scheduler_file;
   options.preload = a.preload;
   options.preload_argv = a.preload_argv;
@@ -93,9 +113,14 @@ void add_scheduler_command(CLI::App& app, std::function<int()>& run) {
   command->add_option("--preload", arguments->preload,
                       "Python module, file or web address to load into the process that lowers "
                       "graphs");
-  command->add_option("preload_argv", arguments->preload_argv, "Arguments of what is preloaded");
   cluster::add_network_options(*command, arguments->network);
-  command->callback([arguments, &run] { run = [arguments] { return run_scheduler(*arguments); }; });
+  command->allow_extras();  // They are for what is preloaded.
+  command->callback([command, arguments, &run] {
+    arguments->preload_argv = command->remaining();
+    if (!arguments->preload_argv.empty() && arguments->preload.empty())
+      throw CLI::ExtrasError{command->get_name(), arguments->preload_argv};
+    run = [arguments] { return run_scheduler(*arguments); };
+  });
 }
 
 }  // namespace rask::cli

@@ -34,6 +34,12 @@ Result<scheduler_server::Options> scheduler_options(const Config& config,
                                                     const Security& security) {
   scheduler_server::Options options;
   RASK_TRY(options.comm, comm_options(config, security, comm::Role::scheduler));
+  RASK_TRY(const auto pickle, config.boolean("distributed.scheduler.pickle", true));
+  if (!pickle) {
+    return Error{ErrorCode::invalid_argument,
+                 "Pickling can no longer be disabled with the `distributed.scheduler.pickle` "
+                 "option. Please remove this configuration to start the scheduler."};
+  }
   auto& machine = options.machine;
   if (config.text("distributed.scheduler.worker-saturation")) {
     RASK_TRY(machine.worker_saturation,

@@ -58,6 +58,7 @@ Value value_of(const Key& key);
 Value list_of(const std::vector<Key>& keys);
 Value list_of(const std::vector<std::string>& texts);
 Seconds heartbeat_interval(std::size_t workers);
+std::string json_of(const Value& value);  // Of plain data.
 
 class Coordination;  // coordination_internal.h
 class Watching;      // watching_internal.h
@@ -76,10 +77,18 @@ struct SchedulerServer::Impl {
   void add_handlers();
   std::string contact_address() const;
 
+  // ---- HTTP (http_routes.cc)
+  Result<Ok> start_http();
+  http::Response answer_http(const http::Request& request) const;
+  Value counts() const;
+
   // ---- streams (streams.cc)
   void add_stream_handlers();
   void register_client(const Request& request);
   void register_worker(const Request& request);
+  std::vector<Value> packages_of_workers() const;
+  protocol::Payload warnings_for_client(const Session& session) const;
+  void compare_packages();
   void heartbeat_worker(const Request& request);
   void unregister(const Request& request);
   void register_nanny(const Request& request);
@@ -228,6 +237,8 @@ struct SchedulerServer::Impl {
   std::vector<std::function<void()>> waiting_for_nannies;
   std::unique_ptr<Coordination> coordination;
   std::unique_ptr<Watching> watching;
+  std::shared_ptr<Impl*> alive = std::make_shared<Impl*>(this);  // For callbacks from threads.
+  std::unique_ptr<http::Server> http_server;  // Ends first: its thread asks for the rest.
 };
 
 }  // namespace rask::scheduler_server

@@ -224,6 +224,10 @@ void Lowering::read(Process& process, const wire::Message& message) {
   if (kind == "ready") {
     process.ready = true;
     if (!process.open.empty()) process.open.front().since = loop_.now();
+    const auto whole = message.parse();
+    if (!whole.ok()) return;
+    packages_ = whole.value().as_array()[1]["packages"];
+    if (on_packages) on_packages();
     return;
   }
   if (process.open.empty()) return;

@@ -50,6 +50,9 @@ class Lowering {
   void prepare();
   void close();
   std::vector<int> pids() const;
+  // {package: version} of its Python; empty until a process has run.
+  const wire::Value& packages() const { return packages_; }
+  std::function<void()> on_packages;  // They are known now.
 
  private:
   struct Pending {
@@ -87,6 +90,7 @@ class Lowering {
   std::vector<std::unique_ptr<Process>> processes_;
   std::deque<Pending> queue_;
   std::vector<wire::Frames> for_each_;
+  wire::Value packages_ = wire::Value::Map{};
   std::uint64_t last_process_ = 0;
   std::optional<comm::TimerId> timer_;
   std::shared_ptr<Lowering*> alive_;  // For callbacks from threads.

@@ -221,6 +221,16 @@ std::vector<Target> SchedulerServer::Impl::targets(const std::vector<WorkerId>& 
   return found;
 }
 
+namespace {
+
+// A peer that nobody reaches, or one that went before it answered.
+std::string_view exception_of(const Error& error) {
+  return error.message.starts_with("no reply") ? "distributed.comm.core.CommClosedError"
+                                               : "OSError";
+}
+
+}  // namespace
+
 void SchedulerServer::Impl::broadcast(const std::vector<Target>& to, Value message,
                                       const std::string& on_error,
                                       std::function<void(Result<Value::Map>)> done) {
@@ -242,10 +252,10 @@ void SchedulerServer::Impl::broadcast(const std::vector<Target>& to, Value messa
                  state->replies.emplace_back(worker, std::move(tree).value());
                } else if (on_error == "return_pickle") {
                  state->replies.emplace_back(
-                     worker, Value::Binary{wire::write_exception("OSError", tree.error().message)});
+                     worker, Value::Binary{wire::write_exception(exception_of(tree.error()), tree.error().message)});
                } else if (on_error == "return") {
                  state->replies.emplace_back(
-                     worker, comm::exception_payload("OSError", tree.error().message));
+                     worker, comm::exception_payload(exception_of(tree.error()), tree.error().message));
                } else if (on_error != "ignore") {
                  state->failed = tree.error();
                }
@@ -264,7 +274,8 @@ void SchedulerServer::Impl::reply_broadcast(const Request& request, const std::v
     if (replies.ok())
       request.reply(std::move(replies).value());
     else
-      request.reply_error(replies.error());
+      request.reply(
+          comm::error_reply(exception_of(replies.error()), replies.error().message));
   });
 }
 
@@ -320,19 +331,36 @@ void SchedulerServer::Impl::add_data_handlers() {
   });
   server.on("replicate", [this](const Request& r) {
     const auto among = workers_named(r["workers"]);
-    const auto copies =
-        r["n"].is_nil() ? static_cast<int>(among.size()) : static_cast<int>(r["n"].as_int());
+    const auto there = static_cast<int>(among.size());
+    const auto copies = r["n"].is_nil() ? there : std::min(there, static_cast<int>(r["n"].as_int()));
+    if (copies <= 0) {
+      return r.reply(comm::error_reply("ValueError", "Can not use replicate to delete data"));
+    }
     with_machine([&](Seconds now, Effects& out) {
       machine.replicate(keys_of(r["keys"]), copies, among, now, out);
     });
     when_moved(loop.now() + kMovePatience, [r] { r.reply(Value::object({{"status", "OK"}})); });
   });
   server.on("rebalance", [this](const Request& r) {
+    const auto ok = Value::object({{"status", "OK"}});
+    const auto which = workers_named(r["workers"]);
+    if (which.size() < r["workers"].as_array().size()) {
+      return r.reply(comm::error_reply("KeyError", "rebalance: a worker that is not there"));
+    }
     const auto keys = r["keys"].is_nil() ? machine.keys() : keys_of(r["keys"]);
-    with_machine([&](Seconds now, Effects& out) {
-      machine.rebalance(keys, workers_named(r["workers"]), now, out);
+    if (keys.empty() || which.empty()) return r.reply(ok);
+    std::vector<Key> missing;
+    if (!r["keys"].is_nil()) missing = keys;
+    std::erase_if(missing, [this](const Key& key) {
+      return machine.task_state(key) == scheduler::TaskState::memory;
     });
-    when_moved(loop.now() + kMovePatience, [r] { r.reply(Value::object({{"status", "OK"}})); });
+    if (!missing.empty()) {
+      return r.reply(
+          Value::object({{"status", "partial-fail"}, {"keys", list_of(missing)}}));
+    }
+    with_machine(
+        [&](Seconds now, Effects& out) { machine.rebalance(keys, which, now, out); });
+    when_moved(loop.now() + kMovePatience, [r, ok] { r.reply(ok); });
   });
   server.on("retry", [this](const Request& r) {
     const auto retried = with_machine(

@@ -45,24 +45,28 @@ Value SchedulerServer::Impl::worker_identity(WorkerId worker) const {
   const auto found = workers.find(static_cast<std::uint32_t>(worker));
   const Value none;
   const Value& metrics = found == workers.end() ? none : found->second.metrics;
-  const Value& services = found == workers.end() ? none : found->second.info["services"];
+  const Value& given = found == workers.end() ? none : found->second.info;
+  // A cluster may name its workers by numbers.
+  const Value name = given["name"].is_nil() ? Value{view.info.name} : given["name"];
   const auto address = comm::parse_tcp_address(view.info.address);
   return Value::object({{"type", "Worker"},
-                        {"id", view.info.name},
+                        {"id", name},
                         {"host", address.ok() ? Value{address.value().host} : Value{}},
                         {"resources", resources_value(view.info.resources)},
                         {"local_directory", view.info.local_directory},
-                        {"name", view.info.name},
+                        {"name", name},
                         {"nthreads", view.info.nthreads},
                         {"memory_limit", view.info.memory_limit_bytes},
                         {"last_seen", view.last_seen},
-                        {"services", services},
+                        {"services", given["services"]},
                         {"metrics", metrics},
                         {"status", protocol::to_string(view.status)},
                         {"nanny", view.info.nanny.empty() ? Value{} : Value{view.info.nanny}}});
 }
 
 Value SchedulerServer::Impl::identity(std::int64_t workers_max) const {
+  Value::Map services;
+  if (http_server) services.emplace_back("dashboard", http_server->port());
   Value::Map all;
   std::int64_t count = 0;
   std::int64_t threads = 0;
@@ -78,7 +82,7 @@ Value SchedulerServer::Impl::identity(std::int64_t workers_max) const {
   return Value::object({{"type", "Scheduler"},
                         {"id", server_id},
                         {"address", contact_address()},
-                        {"services", Value::Map{}},
+                        {"services", std::move(services)},
                         {"started", started},
                         {"n_workers", count},
                         {"total_threads", threads},

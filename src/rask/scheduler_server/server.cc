@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <boost/json.hpp>
 #include <cstdio>
 #include <fstream>
 
@@ -67,6 +66,7 @@ SchedulerServer::Impl::Impl(comm::EventLoop& event_loop, Options given)
   add_dataset_handlers();
   add_plugin_handlers();
   add_diagnostic_handlers();
+  lowering.on_packages = [this] { compare_packages(); };
   coordination = std::make_unique<Coordination>(*this);
   watching = std::make_unique<Watching>(*this);
 }
@@ -87,6 +87,7 @@ Result<Ok> SchedulerServer::Impl::start() {
   for (const auto& listener : listeners) {
     log::info(kLogger, "  Scheduler at: {:>26}", listener->contact_address());
   }
+  RASK_TRY([[maybe_unused]] const auto http_started, start_http());
   start_preloads();
   if (!options.scheduler_file.empty()) {
     RASK_TRY([[maybe_unused]] auto written, write_scheduler_file());
@@ -95,34 +96,11 @@ Result<Ok> SchedulerServer::Impl::start() {
   return Ok{};
 }
 
-namespace {
-
-// Plain data only, which identity is.
-boost::json::value to_json(const Value& value) {
-  if (const auto* map = value.get_if<Value::Map>()) {
-    boost::json::object object;
-    for (const auto& [key, item] : *map) object[std::string{key.as_text()}] = to_json(item);
-    return object;
-  }
-  if (const auto* array = value.get_if<Value::Array>()) {
-    boost::json::array list;
-    for (const Value& item : *array) list.push_back(to_json(item));
-    return list;
-  }
-  if (const auto* text = value.get_if<std::string>()) return boost::json::string{*text};
-  if (const auto* integer = value.get_if<std::int64_t>()) return *integer;
-  if (const auto* real = value.get_if<double>()) return *real;
-  if (const auto* boolean = value.get_if<bool>()) return *boolean;
-  return nullptr;
-}
-
-}  // namespace
-
 // Written beside and renamed, so that a worker that waits for the file never sees half of it.
 Result<Ok> SchedulerServer::Impl::write_scheduler_file() const {
   const auto temporary = options.scheduler_file + ".tmp";
   std::ofstream file{temporary};
-  file << boost::json::serialize(to_json(identity())) << '\n';
+  file << json_of(identity()) << '\n';
   file.close();
   if (!file || std::rename(temporary.c_str(), options.scheduler_file.c_str()) != 0) {
     return Error{ErrorCode::invalid_argument,
@@ -183,6 +161,7 @@ void SchedulerServer::Impl::finish(const std::string& reason) {
   for (auto& [number, session] : std::exchange(workers, {})) session.connection->close();
   for (auto& [number, session] : std::exchange(clients, {})) session.connection->close();
   server.close();
+  http_server.reset();
   lowering.close();
   if (!options.scheduler_file.empty()) std::remove(options.scheduler_file.c_str());
   if (closed_callback) closed_callback(reason);

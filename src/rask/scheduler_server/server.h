@@ -2,10 +2,12 @@
 // A running scheduler: the machine of rask/scheduler behind listening sockets.
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "rask/comm/comm.h"
+#include "rask/http/server.h"
 #include "rask/scheduler/scheduler.h"
 #include "rask/scheduler_server/lowering.h"
 
@@ -20,6 +22,7 @@ struct Options {
   std::vector<std::string> preload;        // Python modules for the lowering process.
   std::vector<std::string> preload_argv;
   bool preload_from_config = false;  // distributed.scheduler.preload names some, too.
+  std::optional<http::Options> http;  // Where to tell /health and the like; none: nowhere.
   std::string scheduler_file;        // Empty: none. JSON as Dask writes it, removed at the end.
 };
 

@@ -3,6 +3,7 @@
 #include "rask/protocol/payloads.h"
 #include "rask/scheduler_server/coordination_internal.h"
 #include "rask/scheduler_server/impl_internal.h"
+#include "rask/scheduler_server/versions.h"
 #include "rask/scheduler_server/watching_internal.h"
 
 namespace rask::scheduler_server {
@@ -53,13 +54,35 @@ void SchedulerServer::Impl::register_client(const Request& request) {
   server.hand_over(connection);
   connection->start([this, client](wire::Message&& m) { on_client_message(client, m); },
                     [this, client](const Error&) { client_gone(client); });
-  session.batch.add(protocol::ToClient{protocol::StreamStart{}});
+  session.batch.add(protocol::ToClient{protocol::StreamStart{warnings_for_client(session)}});
   mark_dirty(session);
   dirty_clients.push_back(static_cast<std::uint32_t>(client));
   if (!dense) lowering.prepare();  // Python clients soon submit something.
   const auto event = Value::object({{"action", "add-client"}, {"client", name}});
   log_event("all", event);
   log_event(name, event);
+}
+
+std::vector<Value> SchedulerServer::Impl::packages_of_workers() const {
+  std::vector<Value> all;
+  for (const auto& [number, session] : workers)
+    all.push_back(session.info["versions"]["packages"]);
+  return all;
+}
+
+protocol::Payload SchedulerServer::Impl::warnings_for_client(const Session& session) const {
+  const auto warning = version_warning("Client", session.info["packages"], lowering.packages(),
+                                       packages_of_workers());
+  return protocol::inlined(Value::object({{"warning", warning}, {"error", ""}}));
+}
+
+// The first client comes before the scheduler's Python runs.
+void SchedulerServer::Impl::compare_packages() {
+  for (const auto& [number, session] : clients) {
+    const auto warning =
+        version_warning("Client", session.info["packages"], lowering.packages(), {});
+    if (!warning.empty()) log::warning(kLogger, "{}: {}", session.name, warning);
+  }
 }
 
 namespace {
@@ -119,6 +142,9 @@ void SchedulerServer::Impl::register_worker(const Request& request) {
       {{"status", "OK"},
        {"time", loop.now()},
        {"heartbeat-interval", heartbeat_interval(machine.workers().size())},
+       {"warning", version_warning("Worker", request["versions"]["packages"],
+                                   lowering.packages(), packages_of_workers())},
+       {"error", ""},
        {"worker-plugins", info.runs_python ? worker_plugins : Value{Value::Map{}}}})));
   apply(effects);
   arm_timer();
@@ -283,9 +309,13 @@ void SchedulerServer::Impl::handle_worker(WorkerId worker, FromWorker&& message,
   const auto* session = session_of(worker);
   const std::string name = session ? session->name : "?";
   if (const auto* event = std::get_if<protocol::LogEvent>(&message)) {
-    for (const auto& topic : event->topics)
-      log_event(topic,
-                protocol::tree(event->msg).ok() ? protocol::tree(event->msg).value() : Value{});
+    const auto read = protocol::tree(event->msg);
+    for (const auto& topic : event->topics) {
+      Value content = read.ok() ? read.value() : Value{};
+      // source: Scheduler.log_worker_event
+      if (content.get_if<Value::Map>() != nullptr && topic != name) content.set("worker", name);
+      log_event(topic, std::move(content));
+    }
   } else if (const auto* other = std::get_if<protocol::OtherMessage>(&message)) {
     log::error(kLogger, "worker {} sent an operation that this scheduler does not know: {}", name,
                other->op);
