@@ -46,6 +46,8 @@ from distributed.protocol.serialize import msgpack_encode_default, to_serialize
 from distributed.utils import has_arg
 from distributed.versions import get_versions
 
+from dask_rask.native import lower_native
+
 try:
     from distributed.shuffle._core import P2PBarrierTask
 except ImportError:  # An environment without what shuffles need.
@@ -228,6 +230,9 @@ class TaskPickler:
         return dumps_object(task), []
 
 
+NATIVE_HEADER = pack_one({"serializer": "rask-task", "num-sub-frames": 1, "compression": [None]})
+
+
 class PartWriter:
     """Some tasks of a graph as one message."""
 
@@ -253,6 +258,12 @@ class PartWriter:
             self.frames.extend(buffers)
             self.nbytes += sum(buffer.nbytes for buffer in buffers)
         return {"__Pickled__": mark}
+
+    def native_run_spec(self, packed: bytes) -> dict[str, int]:
+        mark = len(self.frames)
+        self.frames += [NATIVE_HEADER, packed]
+        self.nbytes += len(packed)
+        return {"__Serialized__": mark}
 
     def full(self) -> bool:
         return len(self.keys) >= PART_TASKS or self.nbytes >= PART_BYTES
@@ -285,9 +296,15 @@ def write_parts(
     part = PartWriter()
     pickler = TaskPickler()
     for key, task in tasks.items():
+        native = lower_native(task)
+        run_spec = (
+            part.run_spec(*pickler.dumps(task))
+            if native is None
+            else part.native_run_spec(native)
+        )
         entry: list[Any] = [
             [[dependency] for dependency in task.dependencies],
-            part.run_spec(*pickler.dumps(task)),
+            run_spec,
             annotations.of(key),
             order.get(key, 0),
         ]

@@ -15,4 +15,5 @@
 #include "rask/client/client.h"          // IWYU pragma: export
 #include "rask/cluster/local_cluster.h"  // IWYU pragma: export
 #include "rask/graph/graph.h"            // IWYU pragma: export
+#include "rask/graph/python_task.h"      // IWYU pragma: export
 #include "rask/init.h"                   // IWYU pragma: export

@@ -79,7 +79,7 @@ NewTask Client::finish_task(const std::string& function, TaskWriter& call,
   else
     task.key = core_->unique_key(function);
   task.dependencies = call.take_dependencies();
-  task.run_spec = call.take();
+  task.run_spec = call.take(task.key);
   return task;
 }
 
@@ -91,7 +91,7 @@ FutureRef Client::submit_task(const std::string& function, TaskWriter& call,
   else
     task.key = options.pure ? pure_key(function, call) : core_->unique_key(function);
   task.dependencies = call.take_dependencies();
-  task.run_spec = call.take();
+  task.run_spec = call.take(task.key);
   return core_->submit(std::move(task), annotations_of(options));
 }
 

@@ -76,6 +76,8 @@ class Encoder {
                    std::shared_ptr<const void> owner = nullptr)
       : writer_(writer), frames_(frames), owner_(std::move(owner)) {}
 
+  void use_frames(wire::Frames* frames) { frames_ = frames; }
+
   void nil() { writer_.nil(); }
   void boolean(bool value) { writer_.boolean(value); }
   void integer(std::int64_t value) { writer_.integer(value); }

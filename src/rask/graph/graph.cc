@@ -7,7 +7,7 @@ namespace rask {
 void Graph::insert(const Key& key, TaskWriter& call) {
   if (!places_.emplace(key, nodes_.size()).second)
     throw std::invalid_argument{"the graph has a task " + key.str() + " already"};
-  nodes_.push_back(GraphNode{key, call.take_dependencies(), call.take()});
+  nodes_.push_back(GraphNode{key, call.take_dependencies(), call.take(key)});
 }
 
 const GraphNode* Graph::find(const Key& key) const {

@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "rask/graph/pickled_task.h"
+#include "rask/graph/python_task.h"
 #include "rask/graph/task_context.h"
 #include "rask/wire/header.h"
 
@@ -143,6 +144,8 @@ TaskOutcome run_task(const wire::Payload& run_spec, const Lookup& lookup) {
 void TaskWriter::begin(std::string_view function, std::size_t arguments) {
   RASK_ASSERT(writer_.size() == 0 && frames_.empty());
   dependencies_.clear();
+  is_python_ = function.starts_with(internal::kPythonPrefix);
+  encoder_.use_frames(is_python_ ? nullptr : &frames_);
   writer_.array(3);
   writer_.text(kMark);
   writer_.text(function);
@@ -170,13 +173,14 @@ std::vector<Key> TaskWriter::take_dependencies() {
   return once;
 }
 
-wire::Payload TaskWriter::take() {
+wire::Payload TaskWriter::take(const Key& key) {
   std::vector<wire::Buffer> frames;
   frames.reserve(1 + frames_.size());
   frames.push_back(wire::Buffer::own(writer_.take()));
   for (wire::Buffer& frame : frames_) frames.push_back(std::move(frame));
   frames_.clear();
-  return task_payload(std::move(frames));
+  auto run_spec = task_payload(std::move(frames));
+  return is_python_ ? internal::python_run_spec(key, run_spec) : std::move(run_spec);
 }
 
 namespace {

@@ -56,12 +56,14 @@ class TaskWriter {
   void hash_into(std::uint64_t (&hash)[2]) const;
 
   std::vector<Key> take_dependencies();  // Each once, in order of first use.
-  wire::Payload take();
+  // The run_spec of this call under that key.
+  wire::Payload take(const Key& key = {});
 
  private:
   wire::Writer writer_;
   wire::Frames frames_;
   Encoder encoder_{writer_, &frames_};
+  bool is_python_ = false;  // Of a function of Python: see graph/python_task.h.
   std::vector<Key> dependencies_;
 };
 

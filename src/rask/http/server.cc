@@ -12,6 +12,7 @@
 #include <chrono>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <thread>
 
 namespace rask::http {
@@ -37,19 +38,27 @@ struct Mailbox {
   }
 };
 
+class Session;
+
+// What all connections share.
+struct Shared {
+  Options options;
+  Handler handler;
+  std::shared_ptr<Mailbox> mailbox = std::make_shared<Mailbox>();
+  std::size_t sessions = 0;
+};
+
+// Those whose handler has not answered yet.
+using Waiting = std::set<std::shared_ptr<Session>>;
+
 // One connection: a request, its answer, the next request.
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(tcp::socket socket, std::shared_ptr<Mailbox> mailbox, const Options& options,
-          const Handler& handler, std::size_t& count)
-      : stream_(std::move(socket)),
-        mailbox_(std::move(mailbox)),
-        options_(options),
-        handler_(handler),
-        count_(count) {
-    ++count_;
+  Session(tcp::socket socket, Shared& shared, Waiting& waiting)
+      : stream_(std::move(socket)), shared_(shared), waiting_(waiting) {
+    ++shared_.sessions;
   }
-  ~Session() { --count_; }
+  ~Session() { --shared_.sessions; }
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
@@ -64,14 +73,12 @@ class Session : public std::enable_shared_from_this<Session> {
   }
   void expire() {
     stream_.expires_after(std::chrono::duration_cast<std::chrono::steady_clock::duration>(
-        std::chrono::duration<Seconds>{options_.timeout}));
+        std::chrono::duration<Seconds>{shared_.options.timeout}));
   }
 
   beast::tcp_stream stream_;
-  std::shared_ptr<Mailbox> mailbox_;
-  const Options& options_;
-  const Handler& handler_;
-  std::size_t& count_;
+  Shared& shared_;
+  Waiting& waiting_;
   beast::flat_buffer buffer_;
   std::optional<beast::http::request_parser<beast::http::string_body>> parser_;
   std::optional<beast::http::response<beast::http::string_body>> response_;
@@ -81,7 +88,7 @@ class Session : public std::enable_shared_from_this<Session> {
 void Session::read() {
   parser_.emplace();
   parser_->header_limit(kHeaderBytesMax);
-  parser_->body_limit(options_.body_bytes_max);
+  parser_->body_limit(shared_.options.body_bytes_max);
   expire();
   beast::http::async_read(stream_, buffer_, *parser_,
                           [self = shared_from_this()](error_code error, std::size_t) {
@@ -109,7 +116,8 @@ void Session::on_request() {
                   .body = message.body()};
   stream_.expires_never();  // The handler takes its time.
   answered_ = false;
-  handler_(request, [mailbox = mailbox_, weak = weak_from_this()](Response response) {
+  waiting_.insert(shared_from_this());
+  shared_.handler(request, [mailbox = shared_.mailbox, weak = weak_from_this()](Response response) {
     mailbox->post([weak, response = std::move(response)]() mutable {
       if (const auto self = weak.lock()) self->write(std::move(response));
     });
@@ -118,6 +126,7 @@ void Session::on_request() {
 
 void Session::write(Response&& response) {
   if (std::exchange(answered_, true)) return;
+  waiting_.erase(shared_from_this());
   const auto& request = parser_->get();
   response_.emplace(static_cast<beast::http::status>(response.status), request.version());
   response_->set(beast::http::field::content_type, response.content_type);
@@ -147,19 +156,17 @@ tcp::endpoint endpoint_of(const Options& options, error_code& error) {
 }  // namespace
 
 struct Server::Impl {
-  Impl(Options given, Handler on_request)
-      : options(std::move(given)), handler(std::move(on_request)), acceptor(context) {
-    mailbox->context = &context;
+  Impl(const Options& options, Handler handler)
+      : shared{.options = options, .handler = std::move(handler)}, acceptor(context) {
+    shared.mailbox->context = &context;
   }
 
   error_code listen(tcp::endpoint at);
   void accept();
 
-  Options options;
-  Handler handler;
-  std::size_t sessions = 0;  // Outlives the context, whose handlers hold them.
-  std::shared_ptr<Mailbox> mailbox = std::make_shared<Mailbox>();
+  Shared shared;  // Outlives the context, whose handlers hold sessions.
   asio::io_context context{1};
+  Waiting waiting;
   tcp::acceptor acceptor;
   std::thread thread;
 };
@@ -177,9 +184,8 @@ error_code Server::Impl::listen(tcp::endpoint at) {
 void Server::Impl::accept() {
   acceptor.async_accept([this](error_code error, tcp::socket socket) {
     if (error == asio::error::operation_aborted) return;
-    if (!error && sessions < options.connections_max) {
-      std::make_shared<Session>(std::move(socket), mailbox, options, handler, sessions)->read();
-    }
+    if (!error && shared.sessions < shared.options.connections_max)
+      std::make_shared<Session>(std::move(socket), shared, waiting)->read();
     accept();
   });
 }
@@ -188,8 +194,8 @@ Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Server::~Server() {
   {
-    const std::lock_guard lock{impl_->mailbox->mutex};
-    impl_->mailbox->context = nullptr;
+    const std::lock_guard lock{impl_->shared.mailbox->mutex};
+    impl_->shared.mailbox->context = nullptr;
   }
   impl_->context.stop();
   impl_->thread.join();

@@ -8,6 +8,7 @@
 #include "rask/graph/task.h"
 #include "rask/protocol/annotations.h"
 #include "rask/protocol/values.h"
+#include "rask/wire/header.h"
 #include "rask/wire/pickle_writer.h"
 
 namespace rask::protocol {
@@ -36,6 +37,14 @@ void pickle_key(wire::PickleWriter& out, wire::Reader& reader) {
 void pickle_key(wire::PickleWriter& out, const Key& key) {
   wire::Reader reader{key.msgpack()};
   pickle_key(out, reader);
+}
+
+// A call of a Python function: a Task already.
+bool is_python(const GraphTask& task) { return task.run_spec.kind == Payload::Kind::pickled; }
+
+std::string_view pickle_of(const GraphTask& task) {
+  auto reader = wire::find_field(task.run_spec.header.view(), "pickled-obj");
+  return reader.has_value() ? reader->binary() : std::string_view{};
 }
 
 class ExpressionPickler {
@@ -82,6 +91,7 @@ class ExpressionPickler {
     const GraphTask& task = tasks_[first_ + i];
     const auto key = first_key_ + static_cast<std::uint32_t>(i);
     out_.get(key);
+    if (is_python(task)) return out_.embed(pickle_of(task));
     out_.get(task_class_);
     out_.open_tuple();
     out_.get(key);
@@ -132,7 +142,9 @@ bool are_same(const AnnotationsPtr& a, const AnnotationsPtr& b) {
 
 std::size_t run_length(const std::vector<GraphTask>& tasks, std::size_t first) {
   std::size_t end = first + 1;
-  while (end < tasks.size() && are_same(tasks[end].annotations, tasks[first].annotations)) ++end;
+  while (end < tasks.size() && is_python(tasks[end]) == is_python(tasks[first]) &&
+         are_same(tasks[end].annotations, tasks[first].annotations))
+    ++end;
   return end - first;
 }
 
@@ -150,9 +162,9 @@ wire::Payload expression_payload(std::string pickle) {
 }
 
 // The user's own, and the need for a native worker.
-void write_annotations(wire::Writer& root, const AnnotationsPtr& annotations) {
-  Annotations all = annotations == nullptr ? Annotations{} : *annotations;
-  all.resources[std::string{kNativeResource}] = kNativeResourceOfTask;
+void write_annotations(wire::Writer& root, const GraphTask& task) {
+  Annotations all = task.annotations == nullptr ? Annotations{} : *task.annotations;
+  if (!is_python(task)) all.resources[std::string{kNativeResource}] = kNativeResourceOfTask;
   all.others = {};
   root.raw(annotations_map(all).view());
 }
@@ -217,7 +229,7 @@ std::size_t write_run(wire::MessageWriter& writer, const UpdateGraph& graph,
   root.text("code");
   root.array(0);
   root.text("annotations");
-  write_annotations(root, run.count == 0 ? nullptr : graph.tasks[run.first].annotations);
+  write_annotations(root, run.count == 0 ? GraphTask{} : graph.tasks[run.first]);
   root.text("span_metadata");
   root.map(0);
   root.text("stimulus_id");

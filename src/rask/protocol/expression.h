@@ -21,7 +21,7 @@
 namespace rask::protocol {
 
 // The pickle of the tasks `first` … `first + count - 1` of a graph. Dependencies may lie outside.
-//   REQUIRES native tasks
+//   REQUIRES native tasks, and such of graph/python_task.h
 std::string pickle_expression(const std::vector<GraphTask>& tasks, const GraphIndex& index,
                               std::size_t first, std::size_t count);
 

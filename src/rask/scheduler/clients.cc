@@ -193,7 +193,7 @@ void State::add_data(const Key& key, std::span<const std::uint32_t> places, std:
     exit_processing(id);
     send_free_keys(worker, task.key, task.run_id);
   } else if (task.state == TaskState::queued) {
-    queue.left();
+    queue_of(task).left();
   } else if (task.state == TaskState::no_worker) {
     remove_from_unrunnable(task);
   }

@@ -122,16 +122,18 @@ void State::check_counts() const {
     expected += duration(prefixes[i]) * processing[i];
   }
   RASK_ASSERT(std::abs(expected - compute_occupancy) <= 1e-6 * (1 + expected));
-  RASK_ASSERT(queued == queue.size() && without_worker == unrunnable.size());
+  RASK_ASSERT(queued == queued_count() && without_worker == unrunnable.size());
   RASK_ASSERT(running_tasks == processing_count && keys.size() == tasks.size());
   std::int64_t nthreads = 0;
   for (const auto worker : live_workers) nthreads += workers[worker]->info.nthreads;
   RASK_ASSERT(nthreads == total_nthreads);
-  // No thread is idle while a task waits for one.
-  if (queued == 0) return;
-  for (const auto worker : running)
-    RASK_ASSERT(workers[worker]->processing.size() >=
-                static_cast<std::uint32_t>(workers[worker]->info.nthreads));
+  // No slot is free while a task waits for one.
+  for (std::uint32_t language = 0; language < kLanguages; ++language) {
+    if (queues[language].empty()) continue;
+    for (const auto worker : running)
+      RASK_ASSERT(!speaks(*workers[worker], static_cast<Language>(language)) ||
+                  slots_available(*workers[worker]) <= 0);
+  }
 }
 
 }  // namespace rask::scheduler

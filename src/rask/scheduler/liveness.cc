@@ -75,7 +75,7 @@ void State::check_worker_ttl() {
 }
 
 bool State::has_work() const {
-  return processing_count != 0 || !queue.empty() || !unrunnable.empty();
+  return processing_count != 0 || queued_count() != 0 || !unrunnable.empty();
 }
 
 // At the end of every call: idle since the last one that changed a task.
@@ -106,8 +106,7 @@ void State::check_no_workers() {
     fail_unrunnable(id, !workers_came);
   }
   if (!no_workers_since || now <= *no_workers_since + options.no_workers_timeout) return;
-  const auto live = [this](const TaskQueue::Entry& entry) { return queued_is_live(entry); };
-  for (const auto id : queue.tasks(live)) fail_unrunnable(id, true);
+  for (const auto id : queued_tasks()) fail_unrunnable(id, true);
 }
 
 void State::fail_unrunnable(std::uint32_t id, bool no_worker) {
@@ -127,7 +126,7 @@ void State::fail_unrunnable(std::uint32_t id, bool no_worker) {
 }
 
 void State::refresh_no_workers_since(Seconds since) {
-  if (!running.empty() || (queue.empty() && unrunnable.empty())) {
+  if (!running.empty() || (queued_count() == 0 && unrunnable.empty())) {
     no_workers_since.reset();
   } else if (!no_workers_since) {
     no_workers_since = since;

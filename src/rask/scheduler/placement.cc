@@ -207,8 +207,7 @@ bool State::nobody_speaks(Language language) const {
 // A change of the cluster may leave queued tasks without any worker that could run them.
 void State::requeue_speechless() {
   if (!nobody_speaks(Language::native) && !nobody_speaks(Language::python)) return;
-  const auto live = [this](const TaskQueue::Entry& entry) { return queued_is_live(entry); };
-  for (const auto id : queue.tasks(live)) {
+  for (const auto id : queued_tasks()) {
     if (nobody_speaks(annotations[tasks[id].annotation].language))
       recommend(id, TaskState::released);
   }

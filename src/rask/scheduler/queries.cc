@@ -121,11 +121,14 @@ int Scheduler::adaptive_target(Seconds target_duration) const {
     occupancy += state.duration(state.prefix(state.tasks[id]));
     return ++sampled < kSample;
   };
-  state.queue.sample([&](const auto& entry) { return state.queued_is_live(entry); }, sample);
+  const auto live = [&](const auto& entry) { return state.queued_is_live(entry); };
+  for (const auto& queue : state.queues) {
+    if (sampled < kSample) queue.sample(live, sample);
+  }
   for (const auto id : state.unrunnable.with_holes()) {
     if (id != kNone && sampled < kSample) sample(id);
   }
-  auto ready = state.queue.size() + state.unrunnable.size();
+  auto ready = state.queued_count() + state.unrunnable.size();
   if (ready > kSample) occupancy *= static_cast<double>(ready) / kSample;
   auto cpu = std::ceil((state.total_occupancy() + occupancy) / std::max(target_duration, 1e-9));
   // A few long tasks ask for no more threads than there are tasks.

@@ -55,6 +55,41 @@ TEST(Saturation, the_rule_of_dask_keeps_its_number_of_tasks_at_a_worker) {
             (Lines{"client-1 key-in-memory t-0@alice", "alice compute-task t-3"}));
 }
 
+// And the invariants hold: nobody is idle for no reason.
+TEST(Saturation, below_one_leaves_threads_idle) {
+  auto options = test_options();
+  options.worker_saturation = 0.1;
+  Rig rig{options};
+  rig.add_worker("alice", 2);
+  rig.add_worker("bob", 1);
+  rig.take();
+  const Map map{10};
+  EXPECT_EQ(rig.update_graph(map.tasks, map.wanted),
+            (Lines{"alice compute-task t-0", "bob compute-task t-1"}));
+}
+
+TEST(Saturation, tasks_of_one_language_do_not_keep_those_of_another) {
+  Rig rig;
+  rig.add_worker("native", 1);
+  const auto python = rig.add_worker("python", 1, [](WorkerInfo& info) {
+    info.runs_native = false;
+    info.runs_python = true;
+  });
+  rig.take();
+  const Map native{20, "n"};
+  EXPECT_EQ(rig.update_graph(native.tasks, native.wanted),
+            (Lines{"native compute-task n-0", "native compute-task n-1"}));
+  const Map map{20, "p"};
+  EXPECT_EQ(rig.update_graph(map.tasks, map.wanted,
+                             [](auto& graph) {
+                               for (auto& task : graph.tasks)
+                                 task.run_spec.kind = protocol::Payload::Kind::pickled;
+                             }),
+            (Lines{"python compute-task p-0", "python compute-task p-1"}));
+  EXPECT_EQ(rig.finish(python, "p-0", 0.1),
+            (Lines{"client-1 key-in-memory p-0@python", "python compute-task p-2"}));
+}
+
 TEST(Saturation, infinity_sends_everything_at_once) {
   auto options = test_options();
   options.worker_saturation = std::numeric_limits<double>::infinity();

@@ -120,19 +120,47 @@ bool State::queued_is_live(const TaskQueue::Entry& entry) const {
   return task.state == TaskState::queued && task.priority == entry.priority;
 }
 
+std::size_t State::queued_count() const {
+  std::size_t count = 0;
+  for (const auto& queue : queues) count += queue.size();
+  return count;
+}
+
+std::vector<std::uint32_t> State::queued_tasks() const {
+  std::vector<std::uint32_t> all;
+  for (const auto& queue : queues) {
+    const auto ids = queue.tasks([this](const auto& entry) { return queued_is_live(entry); });
+    all.insert(all.end(), ids.begin(), ids.end());
+  }
+  return all;
+}
+
+// The best of the first tasks of each language, as long as somebody has room for it.
 void State::fill_queue_slots() {
-  if (queue.empty()) return;
   const auto live = [this](const TaskQueue::Entry& entry) { return queued_is_live(entry); };
+  std::array<bool, kLanguages> full{};
   while (!open.empty()) {
-    const auto id = queue.peek(live);
-    if (id == kNone) break;
+    auto best = kNone;
+    std::size_t from = 0;
+    for (std::size_t language = 0; language < kLanguages; ++language) {
+      if (full[language] || queues[language].empty()) continue;
+      const auto id = queues[language].peek(live);
+      if (id == kNone || (best != kNone && tasks[best].priority <= tasks[id].priority)) continue;
+      best = id;
+      from = language;
+    }
+    if (best == kNone) break;
+    auto& queue = queues[from];
     if (const auto soon = queue.upcoming(4); soon != kNone) prefetch(soon);
-    transition(id, TaskState::processing);
-    if (tasks[id].state == TaskState::queued) break;  // No worker has room for it.
+    transition(best, TaskState::processing);
+    if (tasks[best].state == TaskState::queued) {
+      full[from] = true;
+      continue;
+    }
     queue.drop_first();
     drain();
   }
-  queue.trim(live);
+  for (auto& queue : queues) queue.trim(live);
 }
 
 }  // namespace rask::scheduler

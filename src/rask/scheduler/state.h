@@ -164,6 +164,11 @@ class State {
   void check_idle_saturated(std::uint32_t worker, Seconds occupancy);
   void fill_queue_slots();
   bool queued_is_live(const TaskQueue::Entry& entry) const;
+  TaskQueue& queue_of(const Task& task) {
+    return queues[static_cast<std::size_t>(annotations[task.annotation].language)];
+  }
+  std::size_t queued_count() const;
+  std::vector<std::uint32_t> queued_tasks() const;  // Best first of each language.
 
   // ---- Graphs (graph.cc) ---------------------------------------------------------------------
   void update_graph(std::uint32_t client, protocol::UpdateGraph&& graph);
@@ -350,7 +355,7 @@ class State {
   std::vector<std::string> typenames;
   std::unordered_map<std::string, std::uint32_t> typename_by_text;
   std::vector<wire::Buffer> run_spec_headers;
-  TaskQueue queue;
+  std::array<TaskQueue, kLanguages> queues;  // By language: none blocks another.
   Roster unrunnable;  // Tasks in no-worker, longest first.
   std::unordered_map<std::uint32_t, Seconds> unrunnable_since;
   std::map<std::uint32_t, Steal> in_flight;

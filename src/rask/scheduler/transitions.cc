@@ -204,7 +204,7 @@ void State::waiting_no_worker(std::uint32_t id) {
 void State::waiting_queued(std::uint32_t id) {
   auto& task = tasks[id];
   set_state(task, TaskState::queued);
-  queue.add(task.priority, id);
+  queue_of(task).add(task.priority, id);
 }
 
 // A worker has finished a task that the scheduler waits to compute again, because it believed the
@@ -215,19 +215,19 @@ void State::waiting_memory(std::uint32_t) {}
 // ------------------------------------------------------------------------
 
 void State::queued_released(std::uint32_t id) {
-  queue.left();
+  queue_of(tasks[id]).left();
   propagate_released(id);
 }
 
 void State::queued_processing(std::uint32_t id) {
   const auto worker = decide_worker_rootish_queuing_enabled(tasks[id]);
   if (worker == kNone) return;
-  queue.left();
+  queue_of(tasks[id]).left();
   add_to_processing(id, worker);
 }
 
 void State::queued_erred(std::uint32_t id) {
-  queue.left();
+  queue_of(tasks[id]).left();
   propagate_erred(id);
 }
 

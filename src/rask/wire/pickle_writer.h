@@ -44,6 +44,9 @@ class PickleWriter {
   void global(std::string_view module, std::string_view name);
   void call() { out_ += 'R'; }  // Of what lies below the tuple of its arguments.
 
+  // Another pickle, as one value. REQUIRES one that was written here and uses no memo.
+  void embed(std::string_view pickle) { out_.append(pickle.substr(2, pickle.size() - 3)); }
+
   // ---- Parts that are used more than once
   std::uint32_t memoize();       // Notes the last value; its number, from 0.
   void get(std::uint32_t memo);  // Pushes it again.
