@@ -8,7 +8,9 @@ from typing import Any, NoReturn
 
 import msgpack
 from dask._task_spec import Alias, DataNode, Dict, GraphNode, List, Set, Task, TaskRef, Tuple
+from dask.utils import methodcaller
 
+NOTE = "(a C++ function: it runs on native workers of rask only)"
 KEY_OF_DEPENDENCY = 1  # MessagePack extension type; docs/protocol.md, section 6.
 
 
@@ -16,7 +18,8 @@ class native:
     """The C++ function `name`, as a callable that Dask can submit.
 
     It runs on native workers that know the function: workers of the same program, or ones that
-    have loaded its library (`rask worker --preload libapp.so`). Arguments are positional; they are
+    have loaded its library (`rask worker --preload libapp.so`). A stock scheduler must be told
+    that: `resources={"rask-native": 1}`, which does no harm elsewhere. Arguments are positional; they are
     None, bool, int, float, str, bytes, lists, tuples and dicts of these, pyarrow Tables, and
     futures of any task whose result is such.
 
@@ -43,8 +46,9 @@ class native:
     def __repr__(self) -> str:
         return f"native({self.__name__!r})"
 
-    def __reduce__(self) -> tuple[type[native], tuple[str]]:
-        return native, (self.__name__,)
+    def __reduce__(self) -> tuple[type[methodcaller], tuple[str]]:
+        # Nobody else needs this package. In Python it raises an AttributeError with that text.
+        return methodcaller, (f"{self.__name__} {NOTE}",)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, native) and other.__name__ == self.__name__
@@ -70,18 +74,28 @@ def lower_native(task: GraphNode) -> bytes | None:
     TypeError
         An argument is no plain data; the message names its type.
     """
-    if not isinstance(task, Task) or not isinstance(task.func, native):
+    function = native_of(getattr(task, "func", None))
+    if function is None:
         return None
-    name = task.func.__name__
+    name = function.__name__
     if task.kwargs:
-        raise TypeError(f"{task.func!r} takes no named arguments, got {', '.join(task.kwargs)}")
+        raise TypeError(f"{function!r} takes no named arguments, got {', '.join(task.kwargs)}")
     try:
         packed: bytes = msgpack.packb(["rask", name, [plain(value) for value in task.args]])
     except TypeError as error:
-        raise TypeError(f"argument of {task.func!r}: {error}") from None
+        raise TypeError(f"argument of {function!r}: {error}") from None
     except (OverflowError, UnicodeEncodeError, ValueError) as error:
-        raise TypeError(f"argument of {task.func!r} cannot cross to C++: {error}") from error
+        raise TypeError(f"argument of {function!r} cannot cross to C++: {error}") from error
     return packed
+
+
+def native_of(function: object) -> native | None:
+    """The C++ function that a task calls: itself, or what was pickled in its place."""
+    if isinstance(function, native):
+        return function
+    if type(function) is methodcaller and function.method.endswith(f" {NOTE}"):
+        return native(function.method.removesuffix(f" {NOTE}"))
+    return None
 
 
 def plain(value: Any) -> Any:

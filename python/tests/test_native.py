@@ -15,7 +15,7 @@ from dask._task_spec import DataNode, Dict, List, Set, Task, TaskRef, Tuple, par
 from dask.tokenize import tokenize
 
 from dask_rask import native
-from dask_rask.native import lower_native
+from dask_rask.native import lower_native, native_of
 
 
 def arguments(*values: Any) -> Any:
@@ -36,7 +36,8 @@ def test_stands_for_a_function() -> None:
     assert repr(inc) == "native('app:inc')"
     assert dask.utils.funcname(inc) == "app:inc"
     for dumps in (pickle.dumps, cloudpickle.dumps):
-        assert pickle.loads(dumps(inc)) == inc
+        assert native_of(pickle.loads(dumps(inc))) == inc
+        assert b"dask_rask" not in dumps(inc)
     assert hash(inc) == hash(native("app:inc"))
     assert inc != native("app:dec")
     assert tokenize(inc) == tokenize(native("app:inc")) != tokenize(native("app:dec"))

@@ -51,6 +51,15 @@ class Cluster:
             raise
         return self
 
+    def run_native_worker(self, program: pathlib.Path, timeout: float = 60) -> None:
+        """Starts a program that uses rask as a worker."""
+        name = f"native-{len(self.processes)}"
+        self._run(name, str(program), "--rask-worker", self.address, "--host", "127.0.0.1",
+                  "--nthreads", "2", "--no-nanny", "--name", name,
+                  "--local-directory", self.folder.name)
+        self._wait(lambda: "Registered to:" in self.log(name), time.monotonic() + timeout,
+                   "the worker's registration")
+
     def stop(self) -> None:
         for process in reversed(self.processes):
             process.terminate()

@@ -56,6 +56,36 @@ const TaskFunction* find_task_function(std::string_view name) {
   return find_in(bucket_of(name).load(std::memory_order_acquire), name);
 }
 
+namespace {
+
+// "app::inc" for "app::inc(int)" and for "app:inc".
+std::string without_parameters(std::string_view name) {
+  std::string plain;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    if (name[i] == '(' && !name.substr(i).starts_with("(anonymous")) break;
+    plain += name[i];
+    const bool is_single = name[i] == ':' && (i == 0 || name[i - 1] != ':') &&
+                           (i + 1 == name.size() || name[i + 1] != ':');
+    if (is_single) plain += ':';
+  }
+  return plain;
+}
+
+}  // namespace
+
+std::vector<const TaskFunction*> task_functions_called(std::string_view name) {
+  std::vector<const TaskFunction*> found;
+  const auto wanted = without_parameters(name);
+  for (const auto& bucket : g_table) {
+    for (const auto* one = bucket.load(std::memory_order_acquire); one != nullptr; one = one->next) {
+      // Only the newest of each name counts.
+      if (without_parameters(one->name) == wanted && find_task_function(one->name) == one)
+        found.push_back(one);
+    }
+  }
+  return found;
+}
+
 void internal::throw_argument_error(const TaskFunction& function, std::size_t index,
                                     const std::string& expected, const Decoder& decoder) {
   throw ArgumentError{"argument " + std::to_string(index + 1) + " of " + function.name +

@@ -12,6 +12,7 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "rask/graph/codec.h"
 #include "rask/graph/type_name.h"
@@ -40,6 +41,9 @@ struct TaskFunction {
 void add_task_function(TaskFunction function);
 // null: this process does not know it.
 const TaskFunction* find_task_function(std::string_view name);
+// Those that "app::inc" or "app:inc" may mean, as people and Python write it: without parameters.
+// Looks at all functions.
+std::vector<const TaskFunction*> task_functions_called(std::string_view name);
 
 // ---- Signatures ---------------------------------------------------------------------------------
 

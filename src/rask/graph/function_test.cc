@@ -48,6 +48,34 @@ TEST(FunctionTable, a_lambda_runs_under_the_name_it_was_given) {
   EXPECT_EQ(*std::get<TaskValue>(outcome).as<int>().value(), 42);
 }
 
+int overloaded(int x) { return x; }
+double overloaded(double x) { return x; }
+
+TEST(FunctionTable, is_searched_without_parameters_too) {
+  register_function("test::spaces::plain(int)", [](int x) { return x; });
+  const auto names = [](std::string_view called) {
+    std::vector<std::string> found;
+    for (const auto* one : task_functions_called(called)) found.push_back(one->name);
+    return found;
+  };
+  const std::vector<std::string> one{"test::spaces::plain(int)"};
+  EXPECT_EQ(names("test::spaces::plain"), one);
+  EXPECT_EQ(names("test:spaces:plain"), one);
+  EXPECT_EQ(names("plain"), std::vector<std::string>{});
+  const auto run = [](std::string_view name) {
+    TaskWriter writer;
+    writer.begin(name, 1);
+    encode(writer.encoder(), 7);
+    return run_task(writer.take(), [](const Key&) { return TaskValue{}; });
+  };
+  EXPECT_EQ(*std::get<TaskValue>(run("test:spaces:plain")).as<int>().value(), 7);
+  Function<static_cast<int (*)(int)>(overloaded)>::name();
+  Function<static_cast<double (*)(double)>(overloaded)>::name();
+  const auto failure = std::get<TaskFailure>(run("rask::(anonymous namespace)::overloaded"));
+  EXPECT_NE(failure.message.find("overloaded(double)"), std::string::npos) << failure.message;
+  EXPECT_NE(failure.message.find("overloaded(int)"), std::string::npos) << failure.message;
+}
+
 TEST(FunctionTable, many_threads_may_enter_and_find) {
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {

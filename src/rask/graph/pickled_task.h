@@ -8,6 +8,10 @@
 // task depends on; the run_spec itself says where each result goes. A native worker takes the bytes
 // out and never looks at the rest; a Python worker that got such a task would look for a method of
 // that name on the bytes and fail with an AttributeError that says where the task belongs.
+//
+// A Python client's call of a dask_rask.native is the same with its arguments as Python has them:
+//
+//   Task(key, methodcaller("<function> <kPickledTaskNote>"), argument…)
 #include <optional>
 #include <string_view>
 
@@ -18,7 +22,8 @@ namespace rask {
 inline constexpr std::string_view kPickledTaskNote =
     "(a C++ function: it runs on native workers of rask only)";
 
-// The run_spec that a pickled task holds; nullopt when it is no pickle or one of another task.
+// The run_spec that a pickled task holds or stands for; nullopt when it is no pickle, one of another
+// task, or one with arguments that are no plain data.
 std::optional<wire::Payload> unpickled_run_spec(const wire::Payload& run_spec);
 
 }  // namespace rask

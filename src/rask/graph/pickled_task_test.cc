@@ -51,6 +51,75 @@ TEST(PickledTask, gives_its_run_spec) {
   EXPECT_EQ(unpickled_run_spec(pickled(pickle_of(framed))), framed);
 }
 
+// What dask 2026.8.0 writes of
+//   Task(("k", 1), methodcaller("add (a C++ function: …)"), TaskRef("x"), List(TaskRef("y"), 2),
+//        [1, {"a": 2}], Dict({"q": TaskRef("z")}), DataNode(None, b"3"), Alias("w", "w"))
+TEST(PickledTask, a_call_of_a_python_client_becomes_one) {
+  wire::PickleWriter out;
+  const auto node = [&](std::string_view type, auto write_arguments) {
+    out.global("dask._task_spec", type);
+    out.open_tuple();
+    write_arguments();
+    out.close_tuple();
+    out.call();
+  };
+  const auto result_of = [&](std::string_view key) { node("TaskRef", [&] { out.text(key); }); };
+  node("Task", [&] {
+    out.text("k");
+    out.global("dask.utils", "methodcaller");
+    out.text("add " + std::string{kPickledTaskNote});
+    out.tuple(1);
+    out.call();
+    result_of("x");
+    node("List", [&] {
+      result_of("y");
+      out.integer(2);
+    });
+    out.open_list();
+    out.integer(1);
+    out.open_dict();
+    out.text("a");
+    out.integer(2);
+    out.close_dict();
+    out.close_list();
+    node("Dict", [&] {
+      out.text("q");
+      result_of("z");
+    });
+    node("DataNode", [&] {
+      out.none();
+      out.bytes("3");
+    });
+    node("Alias", [&] {
+      out.text("w");
+      out.text("w");
+    });
+  });
+  const auto run_spec = unpickled_run_spec(pickled(std::move(out).take()));
+  ASSERT_TRUE(run_spec.has_value());
+  using namespace std::literals;
+  EXPECT_EQ(run_spec->frames[0].view(),
+            "\x93\xa4rask\xa3" "add\x96\xd5\x01\xa1x\x92\xd5\x01\xa1y\x02\x92\x01\x81\xa1" "a\x02\x81\xa1q\xd5"
+            "\x01\xa1z\xc4\x01" "3\xd5\x01\xa1w"sv);
+}
+
+TEST(PickledTask, what_is_no_plain_data_does_not_cross) {
+  wire::PickleWriter out;
+  out.global("dask._task_spec", "Task");
+  out.open_tuple();
+  out.text("k");
+  out.global("dask.utils", "methodcaller");
+  out.text("f " + std::string{kPickledTaskNote});
+  out.tuple(1);
+  out.call();
+  out.global("collections", "deque");
+  out.tuple(0);
+  out.call();
+  out.close_tuple();
+  out.call();
+  EXPECT_EQ(unpickled_run_spec(pickled(std::move(out).take())), std::nullopt);
+}
+
 TEST(PickledTask, runs_as_the_task_that_it_holds) {
   const auto outcome =
       run_task(pickled(pickle_of(spec_of_twice())), [](const Key&) { return TaskValue{}; });

@@ -83,6 +83,17 @@ TaskFailure unknown_function(std::string_view name) {
   return traced(std::move(failure), name);
 }
 
+TaskFailure overloaded_function(std::string_view name,
+                                const std::vector<const TaskFunction*>& called) {
+  TaskFailure failure;
+  failure.type = "rask::UnknownFunction";
+  failure.message = std::string{name} + " may be";
+  for (const auto* one : called)
+    failure.message += (one == called.front() ? " " : " or ") + one->name;
+  failure.message += "; write one of these";
+  return traced(std::move(failure), name);
+}
+
 TaskFailure ambiguous_function(std::string_view name) {
   TaskFailure failure;
   failure.type = "rask::UnknownFunction";
@@ -119,7 +130,12 @@ TaskOutcome run_task(const wire::Payload& run_spec, const Lookup& lookup) {
                        {},
                        {}};
   const TaskFunction* function = find_task_function(name);
-  if (function == nullptr) return unknown_function(name);
+  if (function == nullptr) {
+    const auto called = task_functions_called(name);
+    if (called.empty()) return unknown_function(name);
+    if (called.size() > 1) return overloaded_function(name, called);
+    function = called.front();
+  }
   if (function->ambiguous) return ambiguous_function(name);
   const std::string_view whole = run_spec.frames[0].view();
   wire::Reader reader{whole};

@@ -18,7 +18,9 @@ using internal::Unpickler;
 // bounded.
 class TreeBuilder {
  public:
-  TreeBuilder(const Unpickler& pickle, std::size_t pickle_bytes, Unpickler::Objects objects)
+  enum class Objects : std::uint8_t { refuse, name, spell_out };
+
+  TreeBuilder(const Unpickler& pickle, std::size_t pickle_bytes, Objects objects)
       : pickle_(pickle), objects_(objects), bytes_left_(kBytesMin + kBytesPerByte * pickle_bytes) {}
 
   Result<Value> tree(NodeId id) {
@@ -71,7 +73,7 @@ class TreeBuilder {
         return pairs(node, depth);
       case Node::Kind::global:
       case Node::Kind::object:
-        return described(node);
+        return described(node, depth);
     }
     return {};
   }
@@ -96,17 +98,24 @@ class TreeBuilder {
     return map;
   }
 
-  Value described(const Node& node) {
-    const Node& named = node.kind == Node::Kind::object ? pickle_.node(node.children[0]) : node;
-    if (objects_ == Unpickler::Objects::refuse) {
+  Value described(const Node& node, int depth) {
+    const bool is_object = node.kind == Node::Kind::object;
+    const Node& named = is_object ? pickle_.node(node.children[0]) : node;
+    if (objects_ == Objects::refuse) {
       error_ = Error{ErrorCode::invalid_argument,
                      "pickle of something that is no plain data: " + named.text};
+      return {};
     }
-    return "<" + named.text + (node.kind == Node::Kind::object ? " object>" : ">");
+    if (!is_object) return "<" + named.text + ">";
+    if (objects_ == Objects::name) return "<" + named.text + " object>";
+    Value value = Value::object({{kObject, named.text},
+                                 {kObjectArguments, build(node.children[1], depth + 1)}});
+    if (node.children.size() > 2) value.set(kObjectState, build(node.children[2], depth + 1));
+    return value;
   }
 
   const Unpickler& pickle_;
-  Unpickler::Objects objects_;
+  Objects objects_;
   std::size_t bytes_left_;
   std::optional<Error> error_;
 };
@@ -195,10 +204,9 @@ ExceptionNodes exception_nodes(const Unpickler& pickle, const Node& object) {
 }  // namespace
 
 Result<Value> read_pickle(std::string_view pickle) {
-  constexpr auto kObjects = Unpickler::Objects::refuse;
-  Unpickler machine{pickle, kObjects};
+  Unpickler machine{pickle, Unpickler::Objects::refuse};
   RASK_TRY(const NodeId root, machine.run());
-  return TreeBuilder{machine, pickle.size(), kObjects}.tree(root);
+  return TreeBuilder{machine, pickle.size(), TreeBuilder::Objects::refuse}.tree(root);
 }
 
 std::string write_pickle(const Value& value) {
@@ -208,14 +216,13 @@ std::string write_pickle(const Value& value) {
 }
 
 Result<PickledObject> read_object(std::string_view pickle) {
-  constexpr auto kObjects = Unpickler::Objects::describe;
-  Unpickler machine{pickle, kObjects};
+  Unpickler machine{pickle, Unpickler::Objects::describe};
   RASK_TRY(const NodeId root, machine.run());
   const Node& node = machine.node(root);
   if (node.kind != Node::Kind::object) {
     return Error{ErrorCode::invalid_argument, "pickle of something that is no object"};
   }
-  TreeBuilder builder{machine, pickle.size(), kObjects};
+  TreeBuilder builder{machine, pickle.size(), TreeBuilder::Objects::spell_out};
   PickledObject out{machine.node(node.children[0]).text, {}, {}};
   RASK_TRY(const Value arguments, builder.tree(node.children[1]));
   out.arguments = arguments.as_array();
@@ -226,8 +233,7 @@ Result<PickledObject> read_object(std::string_view pickle) {
 }
 
 Result<PickledException> read_exception(std::string_view pickle) {
-  constexpr auto kObjects = Unpickler::Objects::describe;
-  Unpickler machine{pickle, kObjects};
+  Unpickler machine{pickle, Unpickler::Objects::describe};
   RASK_TRY(const NodeId root, machine.run());
   const Node& node = machine.node(root);
   ExceptionNodes found{root, std::nullopt};
@@ -239,7 +245,7 @@ Result<PickledException> read_exception(std::string_view pickle) {
   PickledException out{type.text, {}};
   if (found.arguments) {
     RASK_TRY(const Value arguments,
-             (TreeBuilder{machine, pickle.size(), kObjects}.tree(*found.arguments)));
+             (TreeBuilder{machine, pickle.size(), TreeBuilder::Objects::name}.tree(*found.arguments)));
     out.arguments = arguments.as_array();
   }
   return out;

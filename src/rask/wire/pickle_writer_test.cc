@@ -56,12 +56,13 @@ TEST(ReadObject, plain_data_is_no_object) {
   EXPECT_FALSE(read_object("\x80\x04").ok());
 }
 
-TEST(ReadObject, objects_inside_an_object_are_named) {
+TEST(ReadObject, objects_inside_an_object_are_spelled_out) {
   // collections.deque([ValueError("x")]) with a state of ("y",)
   const auto object = read_object("ccollections\ndeque\n((ccollections\nCounter\n(tRltR(Vy\ntb.");
   ASSERT_TRUE(object.ok()) << object.error().message;
   EXPECT_EQ(object.value().type, "collections.deque");
-  EXPECT_EQ(object.value().arguments, Value::Array{Value::Array{"<collections.Counter object>"}});
+  EXPECT_EQ(object.value().arguments, (Value::Array{Value::Array{Value::object(
+                {{kObject, "collections.Counter"}, {kObjectArguments, Value::Array{}}})}}));
   EXPECT_EQ(object.value().state, Value{Value::Array{"y"}});
 }
 

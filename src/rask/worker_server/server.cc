@@ -92,9 +92,8 @@ void WorkerServer::Impl::connect() {
 void WorkerServer::Impl::register_with(const comm::ConnectionPtr& connection) {
   Value::Map resources;
   for (const auto& [name, amount] : options.machine.resources) resources.emplace_back(name, amount);
-  // rask's own scheduler learns it from `extra`.
-  if (!connection->peer().dense)
-    resources.emplace_back(protocol::kNativeResource, protocol::kNativeResourceOfWorker);
+  // For a stock scheduler; rask's own learns it from `extra`, but the same programs run on both.
+  resources.emplace_back(protocol::kNativeResource, protocol::kNativeResourceOfWorker);
   const auto memory_limit =
       options.memory_limit_bytes > 0 ? Value{options.memory_limit_bytes} : Value{};
   connection->send(wire::encode(Value::object(
