@@ -3,7 +3,8 @@
 # takes a fraction of a second and asks nobody for anything.
 #
 #   tools/setup.sh            what `make build`, `make test` and `make demo` need
-#   tools/setup.sh --python   also build/venv: the stock Dask for `make bench` and the interop tests
+#   tools/setup.sh --python   also build/venv: the stock Dask for `make bench` and the interop tests,
+#                             and build/venv-<release> for each older one in tools/releases.txt
 #   tools/setup.sh --list     only prints the system packages, one a line
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -51,7 +52,7 @@ case "${1:-}" in
   "") ;;
   --python) want_python=1 ;;
   --list) printf '%s\n' "${packages[@]}"; exit 0 ;;
-  *) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  *) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
 
 missing_packages() {
@@ -101,7 +102,36 @@ make_venv() {
   cp tools/requirements.txt "$stamp"
 }
 
+# An environment with dask and distributed of an older release. All else it finds in build/venv, which
+# stands behind its own packages in sys.path: a few megabytes and seconds for each.
+make_release_venv() {
+  local release=$1 venv=build/venv-$1 stamp made_from
+  stamp=$venv/made-from.txt
+  made_from="$release $(cksum build/venv/requirements.txt build/venv/pyvenv.cfg)"
+  [ "$made_from" = "$(cat "$stamp" 2>/dev/null)" ] && return 0
+  echo "setup: making $venv"
+  build/venv/bin/python -m venv --clear --without-pip "$venv"
+  # Only what is named, and before it sees build/venv: pip must not touch what is there.
+  build/venv/bin/python -m pip --python "$venv/bin/python" install -q --disable-pip-version-check \
+    --no-deps --no-compile "dask==$release" "distributed==$release"
+  local packages
+  packages=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+  build/venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+    >"$packages/behind.pth"
+  # Fails when the shared packages are not what this release asks for.
+  build/venv/bin/python -m pip --python "$venv/bin/python" --disable-pip-version-check check
+  echo "$made_from" >"$stamp"
+}
+
+make_release_venvs() {
+  local release
+  for release in $(grep -v '^#' tools/releases.txt); do make_release_venv "$release"; done
+}
+
 install_packages
 check_python
 if [ -e tools/fetch_lexbor.sh ]; then bash tools/fetch_lexbor.sh; fi
-if [ "$want_python" = 1 ]; then make_venv; fi
+if [ "$want_python" = 1 ]; then
+  make_venv
+  make_release_venvs
+fi

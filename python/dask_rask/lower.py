@@ -5,7 +5,8 @@ socket that it finds at file descriptor 3: messages in Dask's framing, without a
 
     first      ["ready", versions]     from here, when it can take requests
     request    [op, fields]            answered in their order
-    answer     ["part", rask-tasks]    any number of them, for "update-graph" only, then
+    answer     ["part", rask-tasks]    for "update-graph" only: some tasks; behind some of them
+               ["slice", fields]       what was sent since the last slice can be begun; and then
                ["done", fields]        or
                ["failed", fields]      an exception, as Dask's error messages carry it
 
@@ -56,7 +57,7 @@ except ImportError:  # An environment without what shuffles need.
 logger = logging.getLogger("rask.lower")
 
 SOCKET_FD = 3
-PART_TASKS = 10_000
+SLICE_TASKS = 4_000  # The scheduler serves nobody else while it takes one.
 PART_BYTES = 8 << 20
 IN_BAND_MAX = 1 << 16  # Larger buffers travel beside the pickle, and are not copied.
 
@@ -266,7 +267,7 @@ class PartWriter:
         return {"__Serialized__": mark}
 
     def full(self) -> bool:
-        return len(self.keys) >= PART_TASKS or self.nbytes >= PART_BYTES
+        return self.nbytes >= PART_BYTES
 
     def take(self) -> Frames:
         self.frames[0] = pack_one(["part", [self.keys, self.tasks]])
@@ -288,14 +289,70 @@ def shuffle_spec(task: GraphNode) -> list[Any] | None:
     return [dumps_object(spec), count, flat]
 
 
+class Slices:
+    """How a large graph is cut: each slice needs nothing but what came before it.
+
+    What later slices need of a task stays in memory until the last of them has come.
+    """
+
+    def __init__(self, tasks: dict[Key, GraphNode], order: dict[Key, int], wanted: set[Key]) -> None:
+        self.tasks = tasks
+        self.keys = list(tasks)
+        self.wanted = wanted
+        self.last_use: list[int] = []  # By place: of the last task that needs it.
+        self.release: defaultdict[int, list[Key]] = defaultdict(list)  # By slice.
+        self.size = len(tasks)
+        if len(tasks) > SLICE_TASKS and not any(
+            isinstance(task, P2PBarrierTask) for task in tasks.values()
+        ):
+            self.cut(order)
+
+    def cut(self, order: dict[Key, int]) -> None:
+        keys = sorted(self.tasks, key=lambda key: order.get(key, 0))
+        place = {key: number for number, key in enumerate(keys)}
+        last_use = [0] * len(keys)
+        for number, key in enumerate(keys):
+            for dependency in self.tasks[key].dependencies:
+                needed = place.get(dependency)
+                if needed is None:
+                    continue  # Of another graph.
+                if needed >= number:
+                    return  # The client's order is none that could be followed.
+                last_use[needed] = number
+        self.keys, self.last_use, self.size = keys, last_use, SLICE_TASKS
+
+    def __iter__(self) -> Iterator[tuple[list[Key], dict[str, Any]]]:
+        """Keys, and what to say behind them."""
+        for first in range(0, len(self.keys), self.size):
+            keys = self.keys[first : first + self.size]
+            slice_fields: dict[str, Any] = {
+                "wanted": [place for place, key in enumerate(keys) if key in self.wanted]
+            }
+            if self.last_use:
+                slice_fields |= self.kept(keys, first)
+            yield keys, slice_fields
+
+    def kept(self, keys: list[Key], first: int) -> dict[str, Any]:
+        held = []
+        for place, key in enumerate(keys):
+            last = self.last_use[first + place]
+            if last >= first + self.size and key not in self.wanted:
+                held.append(place)
+                self.release[last // self.size].append(key)
+        return {"held": held, "release": self.release.pop(first // self.size, [])}
+
+
 def write_parts(
+    keys: list[Key],
     tasks: dict[Key, GraphNode],
     order: dict[Key, int],
     annotations: Annotations,
 ) -> Iterator[Frames]:
     part = PartWriter()
     pickler = TaskPickler()
-    for key, task in tasks.items():
+    annotations.start_part()
+    for key in keys:
+        task = tasks[key]
         native = lower_native(task)
         run_spec = (
             part.run_spec(*pickler.dumps(task))
@@ -335,17 +392,21 @@ def update_graph(fields: dict[str, Any]) -> Iterator[Frames]:
     order = fields.get("internal_priority")
     if not order:
         order = dask.order.order(tasks) if len(tasks) > 1 else dict.fromkeys(tasks, 0)
-    yield from write_parts(tasks, order, Annotations(fields.get("annotations"), by_name))
+    annotations = Annotations(fields.get("annotations"), by_name)
     actors = fields.get("actors") or []
-    yield answer(
-        "done",
-        {
-            "submitting_task": fields.get("submitting_task"),
-            "fifo_timeout": parse_timedelta(fields.get("fifo_timeout") or 0),
-            "actors": list(wanted) if actors is True else list(actors),
-            "keys": list(wanted),
-        },
-    )
+    whole = {
+        "submitting_task": fields.get("submitting_task"),
+        "fifo_timeout": parse_timedelta(fields.get("fifo_timeout") or 0),
+        "actors": list(wanted) if actors is True else list(actors),
+    }
+    known = [key for key in wanted if key not in tasks]  # To the scheduler, it is hoped.
+    for keys, slice_fields in Slices(tasks, order, wanted):
+        yield from write_parts(keys, tasks, order, annotations)
+        yield answer("slice", {**whole, **slice_fields, "known": known})
+        known = []
+    if known:
+        yield answer("slice", {**whole, "known": known})
+    yield answer("done", {})
 
 
 # ---- What else runs Python in a scheduler -------------------------------------------------------

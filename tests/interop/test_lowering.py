@@ -55,6 +55,24 @@ def test_killed_it_costs_one_submission():
         assert cluster.alive()
 
 
+def test_killed_in_the_middle_of_a_graph_it_costs_nothing(tmp_path):
+    begun = tmp_path / "begun"
+    # At first it waits for the end of the process that unpickles it; then it is 7.
+    script = 'mkdir "$0" || exit 7; while kill -0 $PPID; do sleep 0.02; done'
+    with Cluster(workers=1) as cluster, Client(cluster.address) as client:
+        assert works(client, 2)
+        seven = Expression(subprocess.call, (["sh", "-c", script, str(begun)],))
+        future = client.submit(abs, seven, pure=False)
+        after = client.submit(pow, future, 2)
+        deadline = time.monotonic() + TIMEOUT
+        while not begun.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        for pid in lowering_pids(cluster):
+            os.kill(pid, signal.SIGKILL)
+        assert after.result(timeout=TIMEOUT) == 49
+
+
 def test_hanging_it_is_ended_and_others_go_on():
     env = {"DASK_RASK__SCHEDULER__LOWERING_TIMEOUT": "3s"}
     with Cluster(workers=1, env=env) as cluster, Client(cluster.address) as client:

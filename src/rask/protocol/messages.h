@@ -110,6 +110,9 @@ struct UpdateGraph {
   Seconds fifo_timeout = 0.1;
   bool actors = false;          // All of `keys`.
   std::vector<Key> actor_keys;  // Or these; not on the wire, where only a stock client says so.
+  // A slice of a larger graph: what its later slices need, which is held for `holder` meanwhile.
+  std::vector<Key> held;
+  std::optional<ClientId> holder;
   Stimulus stimulus_id;
 };
 struct ClientReleasesKeys {

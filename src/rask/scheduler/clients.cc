@@ -14,14 +14,12 @@ std::uint32_t State::add_client(std::string_view name) {
   client.name = name;
   client.last_seen = now;
   ++client_count;
-  log(20, fmt::format("Receive client connection: {}", name));
   return static_cast<std::uint32_t>(clients.size() - 1);
 }
 
 void State::remove_client(std::uint32_t number) {
   auto& client = *clients[number];
   if (!client.alive || number == 0) return;
-  log(20, fmt::format("Remove client {}", client.name));
   for (const auto id : client.wants_what.ids()) release_key(number, id);
   client.alive = false;
   --client_count;

@@ -51,6 +51,7 @@ class GraphUpdate {
   std::vector<std::uint32_t> offsets_;  // of each graph task in dependency_ids_, and the end
   std::vector<std::uint32_t> dependency_ids_;
   std::vector<std::uint32_t> wanted_;
+  std::vector<std::uint32_t> held_;
   std::vector<std::uint32_t> stack_;
 };
 
@@ -75,6 +76,7 @@ void GraphUpdate::run() {
     state_.desire(client_, id);
     state_.report_on_key(client_, id);
   }
+  for (const auto id : held_) state_.desire(static_cast<std::uint32_t>(*graph_.holder), id);
   for (const auto& key : graph_.actor_keys) {
     if (const auto id = state_.find(key); id != kNone) state_.tasks[id].actor = true;
   }
@@ -125,6 +127,10 @@ bool GraphUpdate::walk() {
   }
   offsets_.push_back(static_cast<std::uint32_t>(dependency_ids_.size()));
   bool complete = true;
+  for (const auto& key : graph_.held) {
+    held_.push_back(state_.find(key));
+    complete = held_.back() != kNone && visit(held_.back()) && complete;
+  }
   wanted_.reserve(graph_.keys.size());
   for (std::size_t i = 0; i < graph_.keys.size(); ++i) {
     const auto id = find_wanted(i);
@@ -268,9 +274,11 @@ void GraphUpdate::prioritise(std::uint32_t id, const protocol::GraphTask& source
 
 void GraphUpdate::recommend() {
   std::vector<std::uint32_t> start;
-  for (const auto id : wanted_) {
-    const auto& task = state_.tasks[id];
-    if (task.state == TaskState::released && !task.run_spec.empty()) start.push_back(id);
+  for (const auto* ids : {&wanted_, &held_}) {
+    for (const auto id : *ids) {
+      const auto& task = state_.tasks[id];
+      if (task.state == TaskState::released && !task.run_spec.empty()) start.push_back(id);
+    }
   }
   // Worked off from the back: the best priority last.
   const auto later = [&](std::uint32_t a, std::uint32_t b) {

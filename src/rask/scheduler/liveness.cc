@@ -70,7 +70,7 @@ void State::check_worker_ttl() {
     if (silent <= ttl) continue;
     log(30, fmt::format("Worker failed to heartbeat for {:.0f}s; removing: {}", silent,
                         workers[number]->info.address));
-    remove_worker(number, false);
+    remove_worker(number, false, true);
   }
 }
 

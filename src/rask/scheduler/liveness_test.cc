@@ -16,6 +16,16 @@ TEST(Liveness, a_silent_worker_is_removed_after_its_ttl) {
   EXPECT_EQ(rig.scheduler.next_deadline(), std::nullopt);
 }
 
+// It would take its nanny with it if it were told to close; this way another one comes.
+TEST(Liveness, a_silent_worker_with_a_nanny_is_killed_by_it) {
+  auto options = test_options();
+  options.worker_ttl = 60;
+  Rig rig{options};
+  rig.add_worker("alice", 1, [](WorkerInfo& info) { info.nanny = "alices-nanny"; });
+  rig.take();
+  EXPECT_EQ(rig.tick(61), Lines{"drop alice, killed by alices-nanny"});
+}
+
 TEST(Liveness, an_idle_scheduler_asks_to_be_shut_down) {
   auto options = test_options();
   options.idle_timeout = 10;

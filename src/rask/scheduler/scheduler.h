@@ -109,6 +109,7 @@ struct SendToClient {
 struct DropWorker {
   WorkerId worker;
   Address address;
+  Address nanny;  // To be asked to kill a worker that does not answer; empty: nobody.
 };
 // A retire_workers call has ended: moved away everything (or could not), see Retirement.
 struct RetirementDone {

@@ -196,7 +196,7 @@ class State {
 
   // ---- Workers (workers.cc, worker_messages.cc) ----------------------------------------------
   Result<WorkerId> add_worker(const WorkerInfo& info);
-  void remove_worker(std::uint32_t worker, bool expected);
+  void remove_worker(std::uint32_t worker, bool expected, bool is_silent = false);
   void lose_processing(std::uint32_t worker, bool expected);
   void lose_replicas(std::uint32_t worker);
   void heartbeat_worker(std::uint32_t worker, const WorkerMetrics& metrics);

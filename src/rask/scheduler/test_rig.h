@@ -54,7 +54,10 @@ class EffectPrinter {
     return "client-" + std::to_string(static_cast<int>(effect.client)) + " " +
            std::visit([&](const auto& m) { return of(m); }, effect.message);
   }
-  std::string text(const DropWorker& effect) const { return "drop " + effect.address; }
+  std::string text(const DropWorker& effect) const {
+    return "drop " + effect.address +
+           (effect.nanny.empty() ? std::string{} : ", killed by " + effect.nanny);
+  }
   std::string text(const RetirementDone& effect) const {
     std::string out = "retirement-done " + std::to_string(effect.retirement);
     for (const auto& address : effect.retired) out += " " + address;

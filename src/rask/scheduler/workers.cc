@@ -119,13 +119,16 @@ void State::add_resources(std::uint32_t number, const protocol::Resources& resou
 }
 
 // source: Scheduler.remove_worker
-void State::remove_worker(std::uint32_t number, bool expected) {
+void State::remove_worker(std::uint32_t number, bool expected, bool is_silent) {
   auto& worker = *workers[number];
   if (!worker.alive) return;
   log(20, fmt::format("Remove worker addr: {} name: {} ({})", worker.info.address, worker.info.name,
                       stimulus()));
-  if (!expected) send(number, protocol::CloseWorker{"scheduler-remove-worker"});
-  out->push_back(DropWorker{WorkerId{number}, worker.info.address});
+  // A worker that reads this, perhaps much later, takes its nanny with it.
+  const auto& nanny = is_silent ? worker.info.nanny : Address{};
+  if (!expected && nanny.empty())
+    send(number, protocol::CloseWorker{"scheduler-remove-worker"});
+  out->push_back(DropWorker{WorkerId{number}, worker.info.address, nanny});
   worker.alive = false;
   worker.status = protocol::WorkerStatus::closed;
   worker_by_address.erase(worker.info.address);

@@ -20,6 +20,14 @@ using comm::Request;
 using protocol::FromClient;
 using wire::Value;
 
+struct LoweredGraph;  // python_graphs.cc
+
+// What a client said, when its turn has not come yet.
+struct Held {
+  std::shared_ptr<LoweredGraph> graph;  // Or nullptr, and this is it:
+  std::shared_ptr<FromClient> message;
+};
+
 // One client's or worker's long-lived stream.
 struct Session {
   comm::ConnectionPtr connection;
@@ -28,8 +36,7 @@ struct Session {
   bool close_after = false;  // Flush, then close.
   std::string name = {};     // Of a client; a worker's address.
   Value info = {};           // What it registered with.
-  // Of a client: what it said behind a graph that is being lowered. Empty functions are graphs.
-  std::deque<std::shared_ptr<std::function<void()>>> held = {};
+  std::deque<Held> held = {};  // Of a client: a graph that is being lowered, and what came behind.
   bool gone = false;   // Its connection has ended; what is held is carried out first.
   Value metrics = {};  // Of a worker: from the last heartbeat.
 };
@@ -100,6 +107,7 @@ struct SchedulerServer::Impl {
   void remove_client(ClientId client);
   void worker_gone(WorkerId worker, const std::string& why);
   void drop_worker(WorkerId worker);
+  void kill_worker(const std::string& nanny);
   void apply(scheduler::Effects& effects);
   void mark_dirty(Session& session);
   void flush();
@@ -109,11 +117,12 @@ struct SchedulerServer::Impl {
 
   // ---- Graphs of Python clients (python_graphs.cc)
   void lower_graph(ClientId client, const protocol::OtherMessage& message);
-  std::function<void()> after_lowering(ClientId client, std::vector<Key> keys,
-                                       std::string stimulus_id, Lowering::Answer&& answer);
-  void fail_graph(ClientId client, const std::vector<Key>& keys, const Value& failure);
+  void take_slice(ClientId client, LoweredGraph& graph);
+  void finish_graph(ClientId client, LoweredGraph& graph);
+  void fail_graph(ClientId client, const LoweredGraph& graph);
   void hold_back(ClientId client, FromClient&& message);
   void carry_out_held(ClientId client);
+  void carry_out_later(ClientId client);
 
   // ---- RPC (rpc_*.cc)
   // An operation that only looks.

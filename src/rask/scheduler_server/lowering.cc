@@ -100,6 +100,17 @@ void Lowering::ask(std::string_view op, const Value& fields, Done done) {
   watch();
 }
 
+void Lowering::ask_graph(const protocol::OtherMessage& message, OnSlice on_slice, Done done) {
+  wire::MessageWriter writer;
+  writer.root().array(2);
+  writer.root().text(message.op);
+  protocol::write_payload(writer, message.whole);
+  queue_.push_back(
+      {.frames = writer.take(), .done = std::move(done), .on_slice = std::move(on_slice)});
+  pump();
+  watch();
+}
+
 void Lowering::ask_each(std::string_view op, const Value& fields, Done done) {
   const auto frames = wire::encode(Value::Array{op, fields});
   for (std::size_t i = 1; i < processes_.size(); ++i) {
@@ -234,29 +245,32 @@ void Lowering::read(Process& process, const wire::Message& message) {
   auto& pending = process.open.front();
   if (kind == "part") {
     protocol::PayloadReader payloads{message};
-    protocol::read_graph(payloads, reader, pending.answer.tasks);
+    protocol::read_graph(payloads, reader, pending.tasks);
     if (reader.ok()) return;
   }
   const auto whole = message.parse();
+  if (kind == "slice" && whole.ok() && pending.on_slice) {
+    return pending.on_slice(
+        {std::exchange(pending.tasks, {}), whole.value().as_array()[1]});
+  }
   if (!reader.ok() || !whole.ok() || (kind != "done" && kind != "failed")) {
     process.killed_because = "sent something that is no answer";
     process.child->signal(SIGKILL);
     return;
   }
-  auto& answer = pending.answer;
+  Answer answer;
   (kind == "done" ? answer.fields : answer.failure) = whole.value().as_array()[1];
   auto finished = std::move(pending);
   process.open.pop_front();
   if (!process.open.empty()) process.open.front().since = loop_.now();
-  if (finished.done) finished.done(std::move(finished.answer));
+  if (finished.done) finished.done(std::move(answer));
 }
 
 void Lowering::fail(Pending&& pending, const std::string& why) const {
   log::error(kLogger, "{}", why);
-  pending.answer = {};
-  pending.answer.failure = comm::error_reply("RuntimeError", why);
-  loop_.post([done = std::move(pending.done), answer = std::make_shared<Answer>(std::move(
-                                                  pending.answer))] { done(std::move(*answer)); });
+  auto answer = std::make_shared<Answer>();
+  answer->failure = comm::error_reply("RuntimeError", why);
+  loop_.post([done = std::move(pending.done), answer] { done(std::move(*answer)); });
 }
 
 void Lowering::on_exit(std::uint64_t id, int status) {
@@ -294,7 +308,7 @@ void Lowering::on_exit(std::uint64_t id, int status) {
     fail(std::move(open.front()), what + " while it worked on this");
     open.pop_front();
   }
-  for (auto& pending : open) pending.answer = {};
+  for (auto& pending : open) pending.tasks.clear();
   queue_.insert(queue_.begin(), std::make_move_iterator(open.begin()),
                 std::make_move_iterator(open.end()));
   pump();

@@ -29,13 +29,18 @@ struct LoweringOptions {
 
 class Lowering {
  public:
+  // Of a graph: tasks that depend on nothing but each other, earlier slices, and what was known.
+  struct Slice {
+    std::vector<protocol::GraphTask> tasks;
+    wire::Value fields;  // docs/protocol.md, section 6
+  };
   struct Answer {
-    std::vector<protocol::GraphTask> tasks;  // Of an update-graph.
     wire::Value fields;
     // What went wrong, as the fields of an error message; nil: nothing.
     wire::Value failure;
   };
   using Done = std::function<void(Answer&&)>;
+  using OnSlice = std::function<void(Slice&&)>;
 
   Lowering(comm::EventLoop& loop, LoweringOptions options);
   ~Lowering();
@@ -44,6 +49,9 @@ class Lowering {
 
   // Calls `done` once, later. Requests may overtake each other.
   void ask(std::string_view op, const wire::Value& fields, Done done);
+  // An update-graph, passed on as it came. Slices may come again from the first one on, when the
+  // process has died in the midst of them.
+  void ask_graph(const protocol::OtherMessage& message, OnSlice on_slice, Done done);
   // For what changes a process (a plugin): asked of one now, and of each that starts later first.
   void ask_each(std::string_view op, const wire::Value& fields, Done done);
   // Starts a process, so that the first request need not wait for it.
@@ -58,7 +66,8 @@ class Lowering {
   struct Pending {
     wire::Frames frames;
     Done done;  // nullptr: the request went to another process since.
-    Answer answer = {};
+    OnSlice on_slice = {};
+    std::vector<protocol::GraphTask> tasks = {};  // Of the slice that is coming in.
     Seconds since = 0;  // When it became the first of its process.
     bool is_second_try = false;
     bool is_for_each = false;  // Stays with its process.

@@ -1,9 +1,12 @@
 // Graphs of Python clients: a side process turns them into tasks (lowering.h). What a client says
 // behind such a graph waits until the graph is there, so that its order holds.
+#include <limits>
+
 #include "rask/base/log.h"
 #include "rask/protocol/payloads.h"
 #include "rask/scheduler_server/impl_internal.h"
 #include "rask/scheduler_server/watching_internal.h"
+#include "rask/wire/header.h"
 
 namespace rask::scheduler_server {
 
@@ -11,59 +14,111 @@ using scheduler::Effects;
 
 constexpr std::string_view kLogger = "distributed.scheduler";
 
-void SchedulerServer::Impl::lower_graph(ClientId client, const protocol::OtherMessage& message) {
-  auto* session = session_of(client);
-  const auto fields = protocol::tree(message);
-  if (session == nullptr || !fields.ok()) return;
-  const auto held = std::make_shared<std::function<void()>>();
-  session->held.push_back(held);
-  auto keys = keys_of(fields.value()["keys"]);
-  std::string stimulus{fields.value()["stimulus_id"].as_text()};
-  if (stimulus.empty()) stimulus = fmt::format("update-graph-{:.6f}", loop.now());
-  lowering.ask(message.op, fields.value(),
-               [this, client, held, keys = std::move(keys),
-                stimulus = std::move(stimulus)](Lowering::Answer&& answer) mutable {
-                 *held = after_lowering(client, std::move(keys), std::move(stimulus),
-                                        std::move(answer));
-                 carry_out_held(client);
-               });
+// A submission on its way. A large graph comes in slices, so that others are served meanwhile.
+struct LoweredGraph {
+  protocol::OtherMessage message;
+  std::string stimulus_id;
+  std::deque<Lowering::Slice> slices;      // That have come, and wait for their turn.
+  std::optional<Lowering::Answer> answer;  // Behind the last one.
+  std::optional<ClientId> holder;  // Holds what later slices need.
+  std::size_t tasks = 0;           // So many have been handed on.
+  bool is_first = true;
+};
+
+namespace {
+
+std::string stimulus_of(const protocol::OtherMessage& message, Seconds now) {
+  std::string stimulus;
+  if (!message.whole.frames.empty()) {
+    auto found = wire::find_field(message.whole.frames[0].view(), "stimulus_id");
+    if (found && found->peek() == wire::Type::text) stimulus = found->text();
+  }
+  return stimulus.empty() ? fmt::format("update-graph-{:.6f}", now) : stimulus;
 }
 
-std::function<void()> SchedulerServer::Impl::after_lowering(ClientId client, std::vector<Key> keys,
-                                                            std::string stimulus_id,
-                                                            Lowering::Answer&& answer) {
-  if (!answer.failure.is_nil()) {
-    return [this, client, keys = std::move(keys), failure = std::move(answer.failure)] {
-      fail_graph(client, keys, failure);
-    };
+// The keys of the tasks at these places.
+std::vector<Key> keys_at(const Value& places, const std::vector<protocol::GraphTask>& tasks) {
+  std::vector<Key> keys;
+  keys.reserve(places.as_array().size());
+  for (const Value& place : places.as_array()) {
+    const auto at = static_cast<std::size_t>(place.as_int(-1));
+    if (at < tasks.size()) keys.push_back(tasks[at].key);
   }
+  return keys;
+}
+
+}  // namespace
+
+void SchedulerServer::Impl::lower_graph(ClientId client, const protocol::OtherMessage& message) {
+  auto* session = session_of(client);
+  if (session == nullptr) return;
+  const auto graph = std::make_shared<LoweredGraph>();
+  graph->message = message;
+  graph->stimulus_id = stimulus_of(message, loop.now());
+  session->held.push_back({graph, nullptr});
+  lowering.ask_graph(
+      message,
+      [this, client, graph](Lowering::Slice&& slice) {
+        graph->slices.push_back(std::move(slice));
+        carry_out_held(client);
+      },
+      [this, client, graph](Lowering::Answer&& answer) {
+        graph->answer = std::move(answer);
+        carry_out_held(client);
+      });
+}
+
+void SchedulerServer::Impl::take_slice(ClientId client, LoweredGraph& lowered) {
+  auto slice = std::move(lowered.slices.front());
+  lowered.slices.pop_front();
+  const Value& fields = slice.fields;
   protocol::UpdateGraph graph;
-  graph.tasks = std::move(answer.tasks);
-  graph.keys = std::move(keys);
-  const auto& submitting = answer.fields["submitting_task"];
-  if (!submitting.is_nil()) graph.submitting_task = key_of(submitting);
-  graph.fifo_timeout = answer.fields["fifo_timeout"].as_real();
-  graph.actor_keys = keys_of(answer.fields["actors"]);
-  graph.stimulus_id = std::move(stimulus_id);
-  auto shared = std::make_shared<protocol::UpdateGraph>(std::move(graph));
-  return [this, client, shared] {
+  graph.tasks = std::move(slice.tasks);
+  lowered.tasks += graph.tasks.size();
+  graph.keys = keys_at(fields["wanted"], graph.tasks);
+  for (Key& key : keys_of(fields["known"])) graph.keys.push_back(std::move(key));
+  graph.held = keys_at(fields["held"], graph.tasks);
+  if (!fields["submitting_task"].is_nil()) graph.submitting_task = key_of(fields["submitting_task"]);
+  // All slices are one generation.
+  graph.fifo_timeout = lowered.is_first ? fields["fifo_timeout"].as_real()
+                                        : std::numeric_limits<Seconds>::infinity();
+  graph.actor_keys = keys_of(fields["actors"]);
+  graph.stimulus_id = lowered.stimulus_id;
+  lowered.is_first = false;
+  watching->keys_wanted(graph.keys);
+  with_machine([&](Seconds now, Effects& out) {
+    if (!graph.held.empty() && !lowered.holder)
+      lowered.holder = machine.add_client("graph-" + lowered.stimulus_id, now, out);
+    graph.holder = lowered.holder;
+    machine.handle(client, FromClient{std::move(graph)}, now, out);
+    if (auto keys = keys_of(fields["release"]); !keys.empty() && lowered.holder) {
+      machine.handle(*lowered.holder,
+                     protocol::ClientReleasesKeys{std::move(keys), lowered.stimulus_id}, now, out);
+    }
+  });
+}
+
+void SchedulerServer::Impl::finish_graph(ClientId client, LoweredGraph& lowered) {
+  if (lowered.answer->failure.is_nil()) {
     const auto* session = session_of(client);
     const auto name = session == nullptr ? std::string{} : session->name;
     auto event = Value::object(
-        {{"action", "update-graph"}, {"stimulus_id", shared->stimulus_id}, {"status", "OK"}});
-    event.set("metrics",
-              Value::object({{"tasks", static_cast<std::int64_t>(shared->tasks.size())}}));
-    watching->keys_wanted(shared->keys);
-    with_machine([&](Seconds now, Effects& out) {
-      machine.handle(client, FromClient{std::move(*shared)}, now, out);
-    });
+        {{"action", "update-graph"}, {"stimulus_id", lowered.stimulus_id}, {"status", "OK"}});
+    event.set("metrics", Value::object({{"tasks", static_cast<std::int64_t>(lowered.tasks)}}));
     log_event("scheduler", event);
     log_event(name, event);
-  };
+  } else {
+    fail_graph(client, lowered);
+  }
+  if (!lowered.holder) return;
+  with_machine(
+      [&](Seconds now, Effects& out) { machine.remove_client(*lowered.holder, now, out); });
 }
 
-void SchedulerServer::Impl::fail_graph(ClientId client, const std::vector<Key>& keys,
-                                       const Value& failure) {
+void SchedulerServer::Impl::fail_graph(ClientId client, const LoweredGraph& lowered) {
+  const Value& failure = lowered.answer->failure;
+  const auto fields = protocol::tree(lowered.message);
+  const auto keys = fields.ok() ? keys_of(fields.value()["keys"]) : std::vector<Key>{};
   log::error(kLogger, "A graph of {} keys failed: {}", keys.size(),
              failure["exception_text"].as_text());
   auto* session = session_of(client);
@@ -88,9 +143,8 @@ void SchedulerServer::Impl::hold_back(ClientId client, FromClient&& message) {
       other != nullptr && other->op == "update-graph") {
     return lower_graph(client, *other);
   }
-  const auto shared = std::make_shared<FromClient>(std::move(message));
-  session_of(client)->held.push_back(std::make_shared<std::function<void()>>(
-      [this, client, shared] { handle_client(client, std::move(*shared), loop.now()); }));
+  session_of(client)->held.push_back(
+      {nullptr, std::make_shared<FromClient>(std::move(message))});
 }
 
 void SchedulerServer::Impl::carry_out_held(ClientId client) {
@@ -99,11 +153,26 @@ void SchedulerServer::Impl::carry_out_held(ClientId client) {
       if (session->gone) remove_client(client);
       return;
     }
-    if (!*session->held.front()) return;
-    const auto act = session->held.front();
+    const auto first = session->held.front();
+    if (first.graph != nullptr && !first.graph->slices.empty()) {
+      take_slice(client, *first.graph);
+      // Others have their turn between two slices.
+      if (!first.graph->slices.empty()) return carry_out_later(client);
+      continue;
+    }
+    if (first.graph != nullptr && !first.graph->answer) return;
     session->held.pop_front();
-    (*act)();
+    if (first.graph != nullptr)
+      finish_graph(client, *first.graph);
+    else
+      handle_client(client, std::move(*first.message), loop.now());
   }
+}
+
+void SchedulerServer::Impl::carry_out_later(ClientId client) {
+  loop.post([this, client, weak = std::weak_ptr{alive}] {
+    if (weak.lock()) carry_out_held(client);
+  });
 }
 
 }  // namespace rask::scheduler_server

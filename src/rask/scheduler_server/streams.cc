@@ -44,6 +44,7 @@ void SchedulerServer::Impl::register_client(const Request& request) {
   }
   const auto client =
       with_machine([&](Seconds now, Effects& out) { return machine.add_client(name, now, out); });
+  log::info(kLogger, "Receive client connection: {}", name);
   const auto connection = request.connection();
   const bool dense = connection->peer().dense;
   auto& session = clients[static_cast<std::uint32_t>(client)];
@@ -333,11 +334,12 @@ void SchedulerServer::Impl::client_gone(ClientId client) {
 
 void SchedulerServer::Impl::remove_client(ClientId client) {
   const auto name = session_of(client)->name;
-  for (auto& [topic, entry] : topics) entry.subscribers.erase(name);
   clients.erase(static_cast<std::uint32_t>(client));
   if (closing) return;
+  log::info(kLogger, "Remove client {}", name);
   with_machine([&](Seconds now, Effects& out) { machine.remove_client(client, now, out); });
-  coordination->client_gone(name);
+  // What it subscribed to stays, as in Dask: it may come back under its name, or have done so.
+  if (!client_named(name)) coordination->client_gone(name);
   log_event("all", Value::object({{"action", "remove-client"}, {"client", name}}));
   arm_timer();
 }
@@ -356,6 +358,15 @@ void SchedulerServer::Impl::worker_gone(WorkerId worker, const std::string& why)
   watching->worker_removed(address);
   log_event("all", Value::object({{"action", "remove-worker"}, {"worker", address}}));
   arm_timer();
+}
+
+// Its nanny starts another one.
+void SchedulerServer::Impl::kill_worker(const std::string& nanny) {
+  constexpr Seconds kPatience = 30;
+  call(nanny, Value::object({{"op", "kill"}, {"reason", "scheduler-worker-ttl"}, {"reply", true}}),
+       kPatience, [nanny](const Result<Value>& reply) {
+         if (!reply.ok()) log::error(kLogger, "kill by {}: {}", nanny, reply.error().message);
+       });
 }
 
 // The machine has removed it already: say what is to be said, then hang up.
@@ -406,6 +417,7 @@ void SchedulerServer::Impl::apply(Effects& effects) {
       }
     } else if (auto* dropped = std::get_if<scheduler::DropWorker>(&effect)) {
       drop_worker(dropped->worker);
+      if (!dropped->nanny.empty()) kill_worker(dropped->nanny);
     } else if (auto* retired = std::get_if<scheduler::RetirementDone>(&effect)) {
       if (auto found = retirements.extract(retired->retirement)) found.mapped()(retired->retired);
     } else if (auto* line = std::get_if<scheduler::LogLine>(&effect)) {
