@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 
-from processes import Cluster
+from processes import Cluster, single_thread_workers
 from report import print_floors, print_ratios
 from summary import say, spread, summarize
 from tcp_copy import TcpCopy
@@ -39,18 +39,17 @@ def questions(quick):
 
 
 def native_cluster(build):
-    tasks = str(build / "bin/libbench_tasks.so")
-    rask = str(build / "bin/rask")
-    return Cluster("rask", [rask, "scheduler"], [rask, "worker"],
-                   [str(build / "bin/native_bench")], ["--preload", tasks])
+    rask, tasks = str(build / "bin/rask"), str(build / "bin/libbench_tasks.so")
+    workers = single_thread_workers([rask, "worker"], 2, ["--preload", tasks])
+    return Cluster("rask", [rask, "scheduler"], workers, [str(build / "bin/native_bench")])
 
 
 def stock_cluster(name, environment):
     dask = [sys.executable, "-m", "dask"]
+    workers = single_thread_workers([*dask, "worker"], 2, ["--no-dashboard"])
     client = [sys.executable, str(ROOT / "bench/stock_bench.py")]
     environment = {"PYTHONPATH": str(ROOT / "bench"), "PYTHONHASHSEED": "0", **environment}
-    return Cluster(name, [*dask, "scheduler"], [*dask, "worker"], client, ["--no-dashboard"],
-                   environment)
+    return Cluster(name, [*dask, "scheduler"], workers, client, environment)
 
 
 def measure(cluster, plan, native, nbytes, transfers):
