@@ -3,9 +3,9 @@
 
 Both are a scheduler and two single-thread workers as processes on loopback, and a client in a
 process of its own; stock runs once as it comes and once without its queue (worker-saturation:
-inf). One table says each question's ratio, another whether the floors hold;
-build/bench/results.json keeps everything, with the load that others put on the machine meanwhile.
-docs/performance.md explains.
+inf). peers.py then puts stock's client and workers on either scheduler. Tables say each question's
+ratio and whether the floors hold; build/bench/results.json keeps everything, with the load that
+others put on the machine meanwhile. docs/performance.md explains.
 """
 import argparse
 import json
@@ -15,8 +15,9 @@ import subprocess
 import sys
 import time
 
+import peers
 from processes import Cluster, single_thread_workers
-from report import print_floors, print_ratios
+from report import print_floors, print_peers, print_ratios
 from summary import say, spread, summarize
 from tcp_copy import TcpCopy
 
@@ -45,11 +46,8 @@ def native_cluster(build):
 
 
 def stock_cluster(name, environment):
-    dask = [sys.executable, "-m", "dask"]
-    workers = single_thread_workers([*dask, "worker"], 2, ["--no-dashboard"])
-    client = [sys.executable, str(ROOT / "bench/stock_bench.py")]
-    environment = {"PYTHONPATH": str(ROOT / "bench"), "PYTHONHASHSEED": "0", **environment}
-    return Cluster(name, [*dask, "scheduler"], workers, client, environment)
+    return Cluster(name, peers.STOCK_SCHEDULER, peers.stock_workers(2), peers.stock_client(2),
+                   {**peers.ENVIRONMENT, **environment})
 
 
 def measure(cluster, plan, native, nbytes, transfers):
@@ -145,22 +143,29 @@ def main():
     parser.add_argument("--quick", action="store_true", help="fewer runs, smaller counts")
     parser.add_argument("--native-only", action="store_true", help="without stock Dask")
     parser.add_argument("--stock-only", action="store_true", help="without rask")
+    parser.add_argument("--peers-only", action="store_true",
+                        help="only stock's client and workers on rask's scheduler and on stock's")
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "build/bench/results.json")
     options = parser.parse_args()
 
     plan, nbytes = questions(options.quick), 64 * MIB
     results = {"machine": machine(), "transfer_bytes": nbytes, "quick": options.quick}
-    if not options.stock_only:
+    if not options.stock_only and not options.peers_only:
         results["rask"] = run_native(options, plan, nbytes)
-    if not options.native_only:
+    if not options.native_only and not options.peers_only:
         results["stock"] = run_stock("stock", {}, options, plan, nbytes)
         results["stock_inf"] = run_stock(
             "stock inf", {"DASK_DISTRIBUTED__SCHEDULER__WORKER_SATURATION": "inf"}, options, plan,
             nbytes)
+    if not options.stock_only and not options.native_only:
+        results["peers"] = peers.run(options.build.resolve() / "bin/rask", options.quick)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(results, indent=1) + "\n")
-    print_ratios(results)
+    if not options.peers_only:
+        print_ratios(results)
+    if "peers" in results:
+        print_peers(results["peers"])
     return 0 if print_floors(results) else 1
 
 
