@@ -1,4 +1,5 @@
-"""The two tables of the benchmark: ratios to stock Dask, and floors that must hold."""
+"""The tables of the benchmark: ratios to stock Dask, and floors that must hold."""
+import operator
 
 ROWS = [
     ("map_10k", "map of 10,000 tiny tasks, gathered"),
@@ -9,6 +10,21 @@ ROWS = [
     ("transfer_64MiB", "64 MiB from worker to worker"),
     ("graph_1M", "1,000,000 tasks in one graph"),
 ]
+
+# What is asked of stock's client and workers, and how many times as fast as stock's scheduler ours
+# must be at it.
+PEER_ROWS = [
+    ("map_10k", "map of 10,000", 1),
+    ("tree_4095", "delayed tree of 4,095", 1),
+    ("groupby", "dataframe groupby", 1),
+    ("graph_100k", "graph of 100,000", 1),
+    ("map_5k_8_workers", "8 workers, map of 5,000", 1.5),
+    ("map_10k_idle", "8 idle workers, map of 10,000", 1.5),
+]
+# Of these, the scheduler's CPU time has floors too: with the lowering process, and its own.
+CPU_ROWS = ("map_10k", "tree_4095", "groupby", "graph_100k")
+CPU_RATIO_MIN, OWN_CPU_RATIO_MIN = 8, 40
+HEARTBEAT_MS_MAX = 20
 
 
 def human(seconds):
@@ -70,6 +86,68 @@ def print_cpu(results):
             print(f"  {side:10} {key:17}{numbers}   {result['foreign_cores']['max']:.2f} cores")
 
 
+def us_per_task(result):
+    return result["seconds"]["median"] / result["tasks"] * 1e6
+
+
+def scheduler_cpu(result):
+    """Its own us per task, and with the lowering process'."""
+    cpu = result["cpu_us_per_task"]
+    own = cpu["scheduler"]["median"]
+    return own, own + (cpu["lowering"]["median"] if "lowering" in cpu else 0)
+
+
+def print_peers(sides):
+    native, stock = sides["rask"], sides["stock"]
+    line = "{:30} {:>8} {:>9} {:>20} {:>8} {:>9} {:>6} | {:>6} {:>8} {:>7} {:>6} {:>5}"
+    print("\nstock's client and workers       wall time of a run, median" + " " * 37 +
+          "| CPU of the scheduler, us/task")
+    print(line.format("on either scheduler", "tasks", "rask", "min - max", "tasks", "stock",
+                      "ratio", "own", "lowering", "stock", "ratio", "own"))
+    for key, text, _ in PEER_ROWS:
+        ours, theirs = native[key], stock[key]
+        own, both = scheduler_cpu(ours)
+        cpu, _ = scheduler_cpu(theirs)
+        limits = f"{human(ours['seconds']['min'])} - {human(ours['seconds']['max'])}"
+        print(line.format(text, ours["tasks"], human(ours["seconds"]["median"]), limits,
+                          theirs["tasks"], human(theirs["seconds"]["median"]),
+                          f"{us_per_task(theirs) / us_per_task(ours):.1f}x", f"{own:.1f}",
+                          f"{both - own:.1f}", f"{cpu:.0f}", f"{cpu / both:.1f}x",
+                          f"{cpu / own:.0f}x"))
+    print_heartbeats(sides)
+
+
+def print_heartbeats(sides):
+    print("\nanother client's heartbeat, ms           tasks  seconds      p50       p99       max"
+          "   sent late by")
+    for side in ("rask", "stock"):
+        result = sides[side]["heartbeat"]
+        for phase, text in (("going_in", "a graph goes in"), ("running", "it runs")):
+            waits, latency = result[phase], result[phase]["latency_ms"]
+            print(f"  {side + ', while ' + text:32} {result['tasks']:11,} {waits['seconds']:8.1f}"
+                  f"{latency['p50']:9.2f}{latency['p99']:10.2f}{latency['max']:10.2f}"
+                  f"   at most {waits['late_ms_max']:4.1f}")
+        peak = result["peak_bytes"]
+        print(f"    peak memory: scheduler {peak['scheduler'] / 1e6:,.0f} MB, "
+              f"lowering process {peak['lowering'] / 1e6:,.0f} MB")
+
+
+def peer_floors(sides):
+    """As floors(), of stock's client and workers on both schedulers."""
+    native, stock = sides["rask"], sides["stock"]
+    for key, text, limit in PEER_ROWS:
+        yield (f"{text}, stock's time to ours", us_per_task(stock[key]) / us_per_task(native[key]),
+               ">=", limit)
+    for key, text, _ in PEER_ROWS:
+        if key in CPU_ROWS:
+            own, both = scheduler_cpu(native[key])
+            cpu, _ = scheduler_cpu(stock[key])
+            yield f"{text}, stock's CPU to ours", cpu / both, ">=", CPU_RATIO_MIN
+            yield f"{text}, without lowering", cpu / own, ">=", OWN_CPU_RATIO_MIN
+    waits = native["heartbeat"]["going_in"]["latency_ms"]
+    yield "heartbeat while a graph goes in, ms", waits["max"], "<", HEARTBEAT_MS_MAX
+
+
 def floors(results):
     """(text, measured, limit, whether it holds) of each floor that this run can answer."""
     native, stock = results["rask"], results.get("stock")
@@ -97,15 +175,19 @@ def floors(results):
         yield "1,000,000 tasks gathered", native["graph_1M"]["tasks"], ">=", 1_000_000
 
 
+HOLDS = {">=": operator.ge, ">": operator.gt, "<=": operator.le, "<": operator.lt}
+
+
 def print_floors(results):
     """Whether all floors hold."""
-    if "rask" not in results:
-        return True
+    asked = list(floors(results)) if "rask" in results else []
+    asked += peer_floors(results["peers"]) if "peers" in results else []
+    if asked:
+        print("\nfloor                                                     measured        limit")
     holds = True
-    print("\nfloor                                        measured        limit")
-    for text, measured, sign, limit in floors(results):
-        good = measured >= limit if sign in (">=", ">") else measured <= limit
+    for text, measured, sign, limit in asked:
+        good = HOLDS[sign](measured, limit)
         holds = holds and good
-        print(f"  {text:38} {measured:12,.2f}  {sign:2} {limit:10,.2f}  "
+        print(f"  {text:51} {measured:12,.2f}  {sign:2} {limit:10,.2f}  "
               f"{'pass' if good else 'FAIL'}")
     return holds

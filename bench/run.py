@@ -3,21 +3,22 @@
 
 Both are a scheduler and two single-thread workers as processes on loopback, and a client in a
 process of its own; stock runs once as it comes and once without its queue (worker-saturation:
-inf). One table says each question's ratio, another whether the floors hold;
-build/bench/results.json keeps everything, with the load that others put on the machine meanwhile.
-docs/performance.md explains.
+inf). peers.py then puts stock's client and workers on either scheduler. Tables say each question's
+ratio and whether the floors hold; build/bench/results.json keeps everything, with the load that
+others put on the machine meanwhile. docs/performance.md explains.
 """
 import argparse
 import json
 import pathlib
 import platform
-import statistics
 import subprocess
 import sys
 import time
 
-from processes import Cluster
-from report import print_floors, print_ratios
+import peers
+from processes import Cluster, single_thread_workers
+from report import print_floors, print_peers, print_ratios
+from summary import say, spread, summarize
 from tcp_copy import TcpCopy
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -39,38 +40,14 @@ def questions(quick):
 
 
 def native_cluster(build):
-    tasks = str(build / "bin/libbench_tasks.so")
-    rask = str(build / "bin/rask")
-    return Cluster("rask", [rask, "scheduler"], [rask, "worker"],
-                   [str(build / "bin/native_bench")], ["--preload", tasks])
+    rask, tasks = str(build / "bin/rask"), str(build / "bin/libbench_tasks.so")
+    workers = single_thread_workers([rask, "worker"], 2, ["--preload", tasks])
+    return Cluster("rask", [rask, "scheduler"], workers, [str(build / "bin/native_bench")])
 
 
 def stock_cluster(name, environment):
-    dask = [sys.executable, "-m", "dask"]
-    client = [sys.executable, str(ROOT / "bench/stock_bench.py")]
-    environment = {"PYTHONPATH": str(ROOT / "bench"), "PYTHONHASHSEED": "0", **environment}
-    return Cluster(name, [*dask, "scheduler"], [*dask, "worker"], client, ["--no-dashboard"],
-                   environment)
-
-
-def spread(values):
-    return {"min": min(values), "median": statistics.median(values), "max": max(values)}
-
-
-def summarize(answers):
-    """min, median and max over the runs; per task where that means something."""
-    tasks = answers[0]["tasks"]
-    result = {"runs": len(answers), "tasks": tasks,
-              "seconds": spread([a["seconds"] for a in answers]),
-              "foreign_cores": spread([a["foreign_cores"] for a in answers]),
-              "cpu_us_per_task": {role: spread([a["cpu"][role] / tasks * 1e6 for a in answers])
-                                  for role in answers[0]["cpu"]}}
-    result["cpu_us_per_task"]["all"] = spread([sum(a["cpu"].values()) / tasks * 1e6
-                                               for a in answers])
-    if samples := sorted(s for a in answers for s in a.get("samples", ())):
-        result["median_us"] = statistics.median(samples) * 1e6
-        result["p99_us"] = samples[int(len(samples) * 0.99)] * 1e6
-    return result
+    return Cluster(name, peers.STOCK_SCHEDULER, peers.stock_workers(2), peers.stock_client(2),
+                   {**peers.ENVIRONMENT, **environment})
 
 
 def measure(cluster, plan, native, nbytes, transfers):
@@ -130,12 +107,6 @@ def measure_start(command, runs):
     return spread(seconds) | {"runs": runs}
 
 
-def say(cluster, name, result):
-    print(f"  {cluster:12} {name:15} median {result['seconds']['median']:9.4f} s  "
-          f"cpu {result['cpu_us_per_task']['all']['median']:9.1f} us/task  "
-          f"foreign {result['foreign_cores']['median']:.2f} cores", flush=True)
-
-
 def machine():
     model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo")
                   if line.startswith("model name")), "unknown")
@@ -172,22 +143,29 @@ def main():
     parser.add_argument("--quick", action="store_true", help="fewer runs, smaller counts")
     parser.add_argument("--native-only", action="store_true", help="without stock Dask")
     parser.add_argument("--stock-only", action="store_true", help="without rask")
+    parser.add_argument("--peers-only", action="store_true",
+                        help="only stock's client and workers on rask's scheduler and on stock's")
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "build/bench/results.json")
     options = parser.parse_args()
 
     plan, nbytes = questions(options.quick), 64 * MIB
     results = {"machine": machine(), "transfer_bytes": nbytes, "quick": options.quick}
-    if not options.stock_only:
+    if not options.stock_only and not options.peers_only:
         results["rask"] = run_native(options, plan, nbytes)
-    if not options.native_only:
+    if not options.native_only and not options.peers_only:
         results["stock"] = run_stock("stock", {}, options, plan, nbytes)
         results["stock_inf"] = run_stock(
             "stock inf", {"DASK_DISTRIBUTED__SCHEDULER__WORKER_SATURATION": "inf"}, options, plan,
             nbytes)
+    if not options.stock_only and not options.native_only:
+        results["peers"] = peers.run(options.build.resolve() / "bin/rask", options.quick)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(results, indent=1) + "\n")
-    print_ratios(results)
+    if not options.peers_only:
+        print_ratios(results)
+    if "peers" in results:
+        print_peers(results["peers"])
     return 0 if print_floors(results) else 1
 
 

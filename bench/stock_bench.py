@@ -1,18 +1,25 @@
 """The client of the benchmark for stock Dask. Answers one line of JSON for each line it reads:
 
     map N | tree LEAVES | chain N | roundtrip N | transfer NBYTES SALT | hold N | release
+    groupby PARTITIONS | chains COUNT LENGTH | wait N
 
-bench/native_bench.cc understands the same lines. `stock_bench.py start` is the other question: how
-long from nothing to the first result of a local cluster with two worker processes.
+bench/native_bench.cc understands the lines above. `stock_bench.py WORKERS ADDRESS` waits for so
+many workers. `stock_bench.py start` is the other question: how long from nothing to the first
+result of a local cluster with two worker processes.
 """
+import itertools
 import json
 import sys
 import time
 
 import dask
+from dask._expr import LLGExpr
+from dask._task_spec import Task, TaskRef
 from distributed import Client, wait
 
-from stock_tasks import add, blob, inc, size
+from stock_tasks import add, blob, inc, part, size
+
+graphs = itertools.count()  # A key that the scheduler still knows would not run again.
 
 
 def run_map(client, count):
@@ -69,6 +76,57 @@ def run_transfer(client, nbytes, salt):
     return {"seconds": seconds, "tasks": 1}
 
 
+def run_groupby(client, partitions):
+    import dask.dataframe
+
+    first = next(graphs) * partitions
+    frame = dask.dataframe.from_map(part, range(first, first + partitions), meta=part(0))
+    sums = frame.groupby("key").value.sum()
+    tasks = len(sums.optimize().__dask_graph__())
+    begin = time.perf_counter()
+    result = client.compute(sums).result()
+    seconds = time.perf_counter() - begin
+    assert result.sum() == 100 * sum(range(first, first + partitions))
+    return {"seconds": seconds, "tasks": tasks}
+
+
+def wait_for_results(futures):
+    wait(futures)
+    for future in futures:
+        assert future.status == "finished", future.exception()
+
+
+def chains(count, length):
+    """A graph of chains of `length` tasks, and the keys of their ends."""
+    name = f"chains-{next(graphs)}"
+    graph = {}
+    for i in range(count):
+        graph[name, i, 0] = Task((name, i, 0), inc, i)
+        for j in range(1, length):
+            graph[name, i, j] = Task((name, i, j), inc, TaskRef((name, i, j - 1)))
+    return graph, [(name, i, length - 1) for i in range(count)]
+
+
+def run_chains(client, count, length):
+    """One submission; the results stay where they are. The expression is given a name: most of the
+    client's time would go into finding one from what is in it."""
+    graph, ends = chains(count, length)
+    expr = LLGExpr(graph, _determ_token=ends[0][0])
+    begin = time.monotonic()
+    first, *futures = client.get(expr, [next(iter(graph)), *ends], sync=False)
+    wait(first)  # Tasks run when the whole graph is in.
+    is_in = time.monotonic()
+    wait_for_results(futures)
+    end = time.monotonic()
+    return {"seconds": end - begin, "tasks": len(graph), "begin": begin, "is_in": is_in, "end": end}
+
+
+def run_wait(client, count):
+    begin = time.perf_counter()
+    wait_for_results(client.map(inc, range(count), pure=False))
+    return {"seconds": time.perf_counter() - begin, "tasks": count}
+
+
 class Held:
     futures = []
 
@@ -84,22 +142,23 @@ def run_release(client):
     return {}
 
 
-def settle(client):
+def settle(client, workers):
     """What a question has let go is freed everywhere before the next one begins."""
-    for worker in ("bench-0", "bench-1"):
-        client.submit(inc, 0, workers=[worker], pure=False).result()
+    for i in range(workers):
+        wait(client.submit(inc, 0, workers=[f"bench-{i}"], pure=False))
 
 
-def serve(address):
+def serve(workers, address):
     questions = {"map": run_map, "tree": run_tree, "chain": run_chain, "roundtrip": run_roundtrip,
-                 "transfer": run_transfer, "hold": run_hold, "release": run_release}
+                 "transfer": run_transfer, "hold": run_hold, "release": run_release,
+                 "groupby": run_groupby, "chains": run_chains, "wait": run_wait}
     with Client(address) as client:
-        client.wait_for_workers(2)
+        client.wait_for_workers(workers)
         print(json.dumps({"ready": True}), flush=True)
         for line in sys.stdin:
             name, *numbers = line.split()
             answer = questions[name](client, *map(int, numbers))
-            settle(client)
+            settle(client, workers)
             print(json.dumps(answer), flush=True)
 
 
@@ -111,4 +170,4 @@ def start():
 
 
 if __name__ == "__main__":
-    start() if sys.argv[1] == "start" else serve(sys.argv[1])
+    start() if sys.argv[1] == "start" else serve(int(sys.argv[1]), sys.argv[2])

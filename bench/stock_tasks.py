@@ -18,3 +18,10 @@ def blob(nbytes, salt):
 
 def size(value):
     return value.nbytes
+
+
+def part(number):
+    """A partition of a dataframe."""
+    import pandas
+
+    return pandas.DataFrame({"key": numpy.arange(100) % 10, "value": float(number)})
