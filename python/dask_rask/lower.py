@@ -5,6 +5,8 @@ socket that it finds at file descriptor 3: messages in Dask's framing, without a
 
     first      ["ready", versions]     from here, when it can take requests
     request    [op, fields]            answered in their order
+    question   ["question", request]   to the scheduler while a request is worked on: answered by
+               ["answer", reply]       as Dask's RPC would answer; requests may come before it
     answer     ["part", rask-tasks]    for "update-graph" only: some tasks; behind some of them
                ["slice", fields]       what was sent since the last slice can be begun; and then
                ["done", fields]        or
@@ -19,7 +21,6 @@ from __future__ import annotations
 import asyncio
 import copyreg
 import gc
-import importlib
 import io
 import logging
 import operator
@@ -28,8 +29,7 @@ import pickle
 import socket
 import struct
 import sys
-import tempfile
-from collections import defaultdict
+from collections import defaultdict, deque
 from typing import Any, Callable, Iterable, Iterator
 
 import dask
@@ -40,13 +40,12 @@ from dask._task_spec import GraphNode, Task, convert_legacy_graph
 from dask.utils import parse_timedelta
 from distributed import cluster_dump
 from distributed.core import error_message
-from distributed.preloading import process_preloads
 from distributed.protocol import deserialize, dumps as dumps_message, loads as loads_message
 from distributed.protocol.pickle import dumps as dumps_object
 from distributed.protocol.serialize import msgpack_encode_default, to_serialize
-from distributed.utils import has_arg
 from distributed.versions import get_versions
 
+from dask_rask import stand_in
 from dask_rask.native import lower_native
 
 try:
@@ -412,86 +411,66 @@ def update_graph(fields: dict[str, Any]) -> Iterator[Frames]:
 # ---- What else runs Python in a scheduler -------------------------------------------------------
 
 
-class SchedulerStandIn:
-    """What scheduler plugins and functions find in place of the scheduler."""
+class Scheduler:
+    """The other end of the socket, for who has questions while a request is worked on."""
 
     def __init__(self) -> None:
-        self.local_directory = tempfile.mkdtemp(prefix="rask-lower-")
-        self.then: list[dict[str, Any]] = []  # What the scheduler itself is to do next.
+        self.channel: Channel | None = None
+        self.waiting: deque[Frames] = deque()  # Requests that came meanwhile.
 
-    async def upload_file(self, filename: str, data: bytes | str, load: bool = True) -> dict:
-        path = os.path.join(self.local_directory, os.path.basename(filename))
-        with open(path, "wb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
-        if load:
-            if self.local_directory not in sys.path:
-                sys.path.insert(0, self.local_directory)
-            name, extension = os.path.splitext(os.path.basename(filename))
-            importlib.invalidate_caches()
-            if extension in (".egg", ".zip", ".pyz"):
-                sys.path.insert(0, path)
-            elif name in sys.modules:
-                importlib.reload(sys.modules[name])
-            elif extension == ".py":
-                importlib.import_module(name)
-        return {"status": "OK", "nbytes": len(data)}
+    def ask(self, op: str, **fields: Any) -> Any:
+        assert self.channel is not None
+        self.channel.send(answer("question", {"op": op, **fields}))
+        while (frames := self.channel.receive()) is not None:
+            kind, reply = loads_message(frames, deserialize=False)
+            if kind != "answer":
+                self.waiting.append(frames)
+                continue
+            if isinstance(reply, dict) and reply.get("status") == "uncaught-error":
+                raise RuntimeError(f"the scheduler answers {op}: {reply['exception_text']}")
+            return stand_in.plain(reply)
+        raise ConnectionResetError
 
-    async def register_nanny_plugin(self, comm: Any, plugin: bytes, name: str, **kw: Any) -> dict:
-        return self.later("register_nanny_plugin", plugin=plugin, name=name, **kw)
-
-    async def register_worker_plugin(self, comm: Any, plugin: bytes, name: str, **kw: Any) -> dict:
-        return self.later("register_worker_plugin", plugin=plugin, name=name, **kw)
-
-    def later(self, op: str, **fields: Any) -> dict:
-        self.then.append({"op": op, **fields})
-        return {}
-
-    def __getattr__(self, name: str) -> Any:
-        raise NotImplementedError(
-            f"this scheduler is native: Python code for it cannot use its attribute {name!r}"
-        )
+    def next_request(self) -> Frames | None:
+        assert self.channel is not None
+        return self.waiting.popleft() if self.waiting else self.channel.receive()
 
 
-scheduler = SchedulerStandIn()
-HOOKS = frozenset(
-    "update_graph restart transition add_worker remove_worker add_client remove_client "
-    "valid_workers_downscaling log_event before_close".split()
-)
+scheduler = Scheduler()
+for_functions = stand_in.SchedulerStandIn(scheduler.ask)
+feeds: dict[int, stand_in.Feed] = {}
 
 
 def register_scheduler_plugin(fields: dict[str, Any]) -> Iterator[Frames]:
-    from distributed.diagnostics.plugin import SchedulerPlugin
-
-    plugin = fields["plugin"]
-    if isinstance(plugin, bytes):
-        plugin = pickle.loads(plugin)
-    hooks = sorted(
-        name
-        for name in HOOKS
-        if getattr(type(plugin), name, None) is not getattr(SchedulerPlugin, name, None)
-    )
-    if hooks:
-        raise NotImplementedError(
-            f"this scheduler is native: it cannot call the plugin's {', '.join(hooks)}"
-        )
-    scheduler.then = []
-    asyncio.run(run_maybe(plugin.start, scheduler))
-    yield answer("done", {"then": scheduler.then})
-
-
-async def run_maybe(function: Callable, *args: Any, **kwargs: Any) -> Any:
-    result = function(*args, **kwargs)
-    return await result if asyncio.iscoroutine(result) else result
+    stand_in.register_scheduler_plugin(for_functions, fields)
+    yield answer("done", {"then": for_functions.then})
 
 
 def run_function(fields: dict[str, Any]) -> Iterator[Frames]:
-    function = pickle.loads(fields["function"])
-    args = pickle.loads(fields["args"]) if fields.get("args") else ()
-    kwargs = pickle.loads(fields["kwargs"]) if fields.get("kwargs") else {}
-    if has_arg(function, "dask_scheduler"):
-        kwargs["dask_scheduler"] = scheduler
-    result = asyncio.run(run_maybe(function, *args, **kwargs))
-    yield dumps_message(["done", {"status": "OK", "result": to_serialize(result)}])
+    result = to_serialize(stand_in.run_function(for_functions, fields))
+    serializers = fields.get("serializers")
+    context = None if serializers is None else {"serializers": serializers}
+    yield dumps_message(["done", {"status": "OK", "result": result}], context=context)
+
+
+def preload(fields: dict[str, Any]) -> Iterator[Frames]:
+    stand_in.preload(for_functions, fields)
+    yield answer("done", {})
+
+
+def feed_start(fields: dict[str, Any]) -> Iterator[Frames]:
+    feeds[fields["id"]] = stand_in.Feed(scheduler.ask, fields)
+    yield from feed_next(fields)
+
+
+def feed_next(fields: dict[str, Any]) -> Iterator[Frames]:
+    yield answer("done", {"response": feeds[fields["id"]].next()})
+
+
+def feed_stop(fields: dict[str, Any]) -> Iterator[Frames]:
+    if (feed := feeds.pop(fields["id"], None)) is not None:
+        feed.stop()
+    yield answer("done", {})
 
 
 def versions(fields: dict[str, Any]) -> Iterator[Frames]:
@@ -512,17 +491,10 @@ def write_state(fields: dict[str, Any]) -> Iterator[Frames]:
     yield answer("done", {})
 
 
-def preload(fields: dict[str, Any]) -> Iterator[Frames]:
-    names, argv = list(fields["preload"]), list(fields["preload_argv"])
-    if not names:
-        names = dask.config.get("distributed.scheduler.preload")
-        argv = dask.config.get("distributed.scheduler.preload-argv")
-    manager = process_preloads(scheduler, names, argv, file_dir=scheduler.local_directory)
-    asyncio.run(manager.start())
-    yield answer("done", {})
-
-
 OPERATIONS = {
+    "feed_next": feed_next,
+    "feed_start": feed_start,
+    "feed_stop": feed_stop,
     "preload": preload,
     "versions": versions,
     "write_state": write_state,
@@ -555,8 +527,9 @@ def main() -> None:
     channel = Channel(sock)
     channel.send(answer("ready", get_versions()))
     gc.freeze()  # What is here now stays.
+    scheduler.channel = channel
     try:
-        while (frames := channel.receive()) is not None:
+        while (frames := scheduler.next_request()) is not None:
             gc.disable()  # A graph is millions of objects and no garbage.
             handle(channel, frames)
             del frames

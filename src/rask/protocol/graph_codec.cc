@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "rask/base/assert.h"
 #include "rask/protocol/values.h"
 
 namespace rask::protocol {
@@ -201,6 +202,7 @@ void read_task(PayloadReader& payloads, wire::Reader& reader, AnnotationsReader&
 }  // namespace
 
 void read_graph(PayloadReader& payloads, wire::Reader& reader, std::vector<GraphTask>& tasks) {
+  RASK_ASSERT(tasks.empty());  // A dependency may be a place in it.
   if (reader.array() != 2) return reader.fail();
   const auto count = reader.array();
   tasks.reserve(std::min<std::size_t>(count, kReserveMax));

@@ -66,6 +66,7 @@ Key read_dependency(wire::Reader& reader, const std::vector<GraphTask>& tasks);
 // Returns the bytes that went into frames beside the root.
 std::size_t write_graph(wire::MessageWriter& writer, const std::vector<GraphTask>& tasks,
                         const GraphIndex& index);
+//   REQUIRES tasks.empty()
 void read_graph(PayloadReader& payloads, wire::Reader& reader, std::vector<GraphTask>& tasks);
 
 }  // namespace rask::protocol

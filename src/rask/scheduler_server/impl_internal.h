@@ -41,6 +41,13 @@ struct Session {
   Value metrics = {};  // Of a worker: from the last heartbeat.
 };
 
+// A client that wants a function of its own called again and again.
+struct Feed {
+  comm::ConnectionPtr connection;
+  Seconds interval = 1;
+  std::optional<comm::TimerId> timer = {};
+};
+
 struct Topic {
   std::deque<std::pair<Seconds, Value>> events;
   std::set<std::string> subscribers;  // Client names.
@@ -123,6 +130,14 @@ struct SchedulerServer::Impl {
   void hold_back(ClientId client, FromClient&& message);
   void carry_out_held(ClientId client);
   void carry_out_later(ClientId client);
+
+  // ---- Python that runs in place of a scheduler's (rpc_feed.cc)
+  void add_feed_handlers();
+  void answer_question(const Value& request, const Lowering::Reply& reply);
+  Value task_states(const std::vector<Key>& keys, bool recursive) const;
+  void start_feed(const Request& request);
+  void ask_feed(std::uint64_t id, const char* op, const Value& fields);
+  void end_feed(std::uint64_t id);
 
   // ---- RPC (rpc_*.cc)
   // An operation that only looks.
@@ -218,6 +233,9 @@ struct SchedulerServer::Impl {
   comm::RpcServer server;
   comm::RpcPool rpc;
   Lowering lowering;
+  Lowering feeding;  // A process of its own: what it runs may wait for graphs.
+  std::map<std::uint64_t, Feed> feeds;
+  std::uint64_t last_feed = 0;
   std::vector<std::unique_ptr<comm::Listener>> listeners;
   std::string server_id;
   Seconds started = 0;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <iterator>
 
 #include "rask/base/log.h"
 #include "rask/comm/rpc_server.h"
@@ -245,10 +246,22 @@ void Lowering::read(Process& process, const wire::Message& message) {
   auto& pending = process.open.front();
   if (kind == "part") {
     protocol::PayloadReader payloads{message};
-    protocol::read_graph(payloads, reader, pending.tasks);
+    std::vector<protocol::GraphTask> part;
+    protocol::read_graph(payloads, reader, part);
+    if (pending.tasks.empty())
+      pending.tasks = std::move(part);
+    else
+      std::ranges::move(part, std::back_inserter(pending.tasks));
     if (reader.ok()) return;
   }
   const auto whole = message.parse();
+  if (kind == "question" && whole.ok() && on_question) {
+    return on_question(whole.value().as_array()[1], [this, id = process.id](const Value& reply) {
+      const auto found = std::ranges::find(processes_, id, &Process::id);
+      if (found != processes_.end())
+        (*found)->connection->send(wire::encode(Value::Array{"answer", reply}));
+    });
+  }
   if (kind == "slice" && whole.ok() && pending.on_slice) {
     return pending.on_slice(
         {std::exchange(pending.tasks, {}), whole.value().as_array()[1]});

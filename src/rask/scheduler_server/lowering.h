@@ -61,6 +61,9 @@ class Lowering {
   // {package: version} of its Python; empty until a process has run.
   const wire::Value& packages() const { return packages_; }
   std::function<void()> on_packages;  // They are known now.
+  // What Python code asks of the scheduler while a request is worked on: `reply` is called once.
+  using Reply = std::function<void(const wire::Value&)>;
+  std::function<void(const wire::Value& request, Reply reply)> on_question;
 
  private:
   struct Pending {

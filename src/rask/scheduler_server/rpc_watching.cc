@@ -19,10 +19,6 @@ Watching::Watching(SchedulerServer::Impl& impl) : impl_(impl) {
     r.reply(Value{});
   });
   server.on("stop_task_metadata", [this](const Request& r) { stop_task_metadata(r); });
-  server.on("feed", [](const Request& r) {
-    r.reply(comm::error_reply("NotImplementedError",
-                              "this scheduler runs no Python, so it cannot feed what it gives"));
-  });
 }
 
 Watching::~Watching() {

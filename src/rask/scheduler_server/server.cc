@@ -46,6 +46,15 @@ Seconds heartbeat_interval(std::size_t workers) {
   return static_cast<double>(workers) / 200 + 1;  // At most 200 heartbeats a second in all.
 }
 
+namespace {
+
+LoweringOptions one_process(LoweringOptions options) {
+  options.processes_max = 1;
+  return options;
+}
+
+}  // namespace
+
 SchedulerServer::Impl::Impl(comm::EventLoop& event_loop, Options given)
     : loop(event_loop),
       options(std::move(given)),
@@ -53,6 +62,7 @@ SchedulerServer::Impl::Impl(comm::EventLoop& event_loop, Options given)
       server("distributed.scheduler"),
       rpc(event_loop, options.comm),
       lowering(event_loop, options.lowering),
+      feeding(event_loop, one_process(options.lowering)),
       server_id(fmt::format("Scheduler-{:x}-{}", static_cast<std::uint64_t>(event_loop.now() * 1e6),
                             ::getpid())),
       started(event_loop.now()) {
@@ -67,6 +77,7 @@ SchedulerServer::Impl::Impl(comm::EventLoop& event_loop, Options given)
   add_plugin_handlers();
   add_diagnostic_handlers();
   lowering.on_packages = [this] { compare_packages(); };
+  add_feed_handlers();
   coordination = std::make_unique<Coordination>(*this);
   watching = std::make_unique<Watching>(*this);
 }
@@ -163,6 +174,7 @@ void SchedulerServer::Impl::finish(const std::string& reason) {
   server.close();
   http_server.reset();
   lowering.close();
+  feeding.close();
   if (!options.scheduler_file.empty()) std::remove(options.scheduler_file.c_str());
   if (closed_callback) closed_callback(reason);
 }
