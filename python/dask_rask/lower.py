@@ -56,7 +56,7 @@ except ImportError:  # An environment without what shuffles need.
 logger = logging.getLogger("rask.lower")
 
 SOCKET_FD = 3
-SLICE_TASKS = 4_000  # The scheduler serves nobody else while it takes one.
+SLICE_TASKS = 2_000  # The scheduler serves nobody else while it takes one.
 PART_BYTES = 8 << 20
 IN_BAND_MAX = 1 << 16  # Larger buffers travel beside the pickle, and are not copied.
 

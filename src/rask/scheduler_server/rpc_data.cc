@@ -279,6 +279,17 @@ void SchedulerServer::Impl::reply_broadcast(const Request& request, const std::v
   });
 }
 
+namespace {
+
+// What is passed on: the asker's serializers are those of the answer.
+Value message_of(const Request& request) {
+  Value message = request["msg"];
+  if (!request["serializers"].is_nil()) message.set("serializers", request["serializers"]);
+  return message;
+}
+
+}  // namespace
+
 void SchedulerServer::Impl::broadcast(const Request& request) {
   auto which = workers_named(request["workers"]);
   if (!request["hosts"].is_nil()) {
@@ -291,13 +302,13 @@ void SchedulerServer::Impl::broadcast(const Request& request) {
       if (std::ranges::any_of(request["hosts"].as_array(), is_here)) which.push_back(id);
     }
   }
-  reply_broadcast(request, targets(which, request["nanny"].as_bool()), request["msg"],
+  reply_broadcast(request, targets(which, request["nanny"].as_bool()), message_of(request),
                   std::string{request["on_error"].as_text("raise")});
 }
 
 void SchedulerServer::Impl::proxy(const Request& request) {
   const auto address = std::string{request["worker"].as_text()};
-  Value message = request["msg"];
+  Value message = message_of(request);
   message.set("reply", true);
   rpc.call(address, wire::encode(message), 0, [request](Result<wire::Message> reply) {
     if (!reply.ok()) return request.reply_error(reply.error());
