@@ -42,10 +42,10 @@ from distributed import cluster_dump
 from distributed.core import error_message
 from distributed.protocol import deserialize, dumps as dumps_message, loads as loads_message
 from distributed.protocol.pickle import dumps as dumps_object
-from distributed.protocol.serialize import msgpack_encode_default, to_serialize
+from distributed.protocol.serialize import Serialized, msgpack_encode_default, to_serialize
 from distributed.versions import get_versions
 
-from dask_rask import stand_in
+from dask_rask import missing, stand_in
 from dask_rask.native import lower_native
 
 try:
@@ -375,10 +375,28 @@ def write_parts(
         yield part.take()
 
 
+def read_expression(serialized: Serialized, stopgaps: missing.Stopgaps) -> Any:
+    header, frames = serialized.header, serialized.frames
+    try:
+        return deserialize(header, frames)
+    except (ImportError, AttributeError) as error:
+        if header.get("serializer") != "pickle" or not frames:
+            raise
+        try:
+            return stopgaps.loads(frames[0], frames[1:])
+        except Exception:
+            raise error from None  # The graph itself is made by what is missing.
+
+
 def update_graph(fields: dict[str, Any]) -> Iterator[Frames]:
+    with missing.Stopgaps() as stopgaps:
+        yield from lowered(fields, stopgaps)
+
+
+def lowered(fields: dict[str, Any], stopgaps: missing.Stopgaps) -> Iterator[Frames]:
     expr_ser = fields["expr_ser"]
     try:
-        expr = deserialize(expr_ser.header, expr_ser.frames)
+        expr = read_expression(expr_ser, stopgaps)
     except Exception as error:
         raise RuntimeError(
             "Error during deserialization of the task graph. The scheduler's Python environment "

@@ -17,6 +17,15 @@ STOCK_SCHEDULER = "{python} -m dask scheduler --no-dashboard"
 RASK_SCHEDULER = f"{pathlib.Path(os.environ.get('RASK', ROOT / 'build/rask')).absolute()} scheduler"
 
 
+def until(condition, what: str, timeout: float = 60):
+    """Waits for it, and gives what it gave."""
+    deadline = time.monotonic() + timeout
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"no sign of {what}"
+        time.sleep(0.02)
+    return found
+
+
 class Cluster:
     """Use as a context: everything that it started has ended afterwards."""
 

@@ -23,7 +23,7 @@ from distributed.scheduler import KilledWorker
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 from chaos_tasks import Proxy, die, pass_gate, random_graph, step  # noqa: E402
-from stock_cluster import RASK_SCHEDULER, STOCK_SCHEDULER, Cluster  # noqa: E402
+from stock_cluster import RASK_SCHEDULER, STOCK_SCHEDULER, Cluster, until  # noqa: E402
 
 SCHEDULERS = {"rask": RASK_SCHEDULER, "stock": STOCK_SCHEDULER}
 SEED = int(os.environ.get("RASK_CHAOS_SEED", "1"))
@@ -37,14 +37,6 @@ ENV = {
 TIMEOUT = 60
 pytestmark = pytest.mark.timeout(180)
 numbers = itertools.count()
-
-
-def until(condition, what, timeout=TIMEOUT):
-    deadline = time.monotonic() + timeout
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"no sign of {what}"
-        time.sleep(0.02)
-    return found
 
 
 def seeded(name):

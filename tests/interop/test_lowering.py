@@ -7,11 +7,12 @@ import subprocess
 import sys
 import time
 
+import dask
 import pytest
 from distributed import Client, Event
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from stock_cluster import Cluster  # noqa: E402
+from stock_cluster import Cluster, until  # noqa: E402
 
 TIMEOUT = 60
 
@@ -103,3 +104,48 @@ def test_without_python_the_error_says_what_to_do():
             client.submit(pow, 2, 2).result(timeout=TIMEOUT)
         assert client.scheduler_info()["n_workers"] == 0
         assert cluster.alive()
+
+
+USERS_PACKAGE = """
+class Point:
+    def __init__(self, x):
+        self.x = x
+
+class Frozen(tuple):
+    pass
+
+def norm(point, *others):
+    return abs(point.x) + sum(map(len, others))
+"""
+
+
+def test_the_scheduler_needs_no_package_of_its_users(tmp_path, monkeypatch):
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    (folder / "users_package.py").write_text(USERS_PACKAGE)
+    monkeypatch.syspath_prepend(str(folder))
+    import users_package as theirs
+
+    with Cluster(workers=0) as cluster:
+        cluster.env["PYTHONPATH"] = str(folder)  # For the workers.
+        cluster.start_worker()
+        with Client(cluster.address) as client:
+            arguments = theirs.Point(-3), theirs.Frozen((1, 2))
+            assert client.submit(theirs.norm, *arguments).result(timeout=TIMEOUT) == 5
+            points = client.map(theirs.Point, range(3))
+            assert client.gather(client.map(theirs.norm, points)) == [0, 1, 2]
+            assert dask.delayed(theirs.norm)(theirs.Point(7)).compute(timeout=TIMEOUT) == 7
+
+
+def test_a_graph_of_many_slices_keeps_what_later_ones_need():
+    """And a slice of many parts, which large specifications make of it."""
+    with Cluster(workers=2) as cluster, Client(cluster.address) as client:
+        level = [dask.delayed(pow)(x, 1, dask_key_name=f"leaf-{x}") for x in range(5000)]
+        while len(level) > 1:
+            level = [dask.delayed(sum)(level[i:i + 10]) for i in range(0, len(level), 10)]
+        total = client.compute(level[0], optimize_graph=False)
+        assert total.result(timeout=TIMEOUT) == sum(range(5000))
+        texts = [str(x) * 20_000 for x in range(1000, 1500)]
+        assert client.gather(client.map(len, texts)) == [80_000] * 500
+        del total
+        until(lambda: not client.who_has(), "an empty cluster")
