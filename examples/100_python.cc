@@ -1,5 +1,5 @@
-// C++ and Python in one graph. Python workers run math.sqrt, native ones run `twice`; the results of
-// one feed the other. Needs a cluster with workers of both kinds:
+// C++ and Python in one graph. Python workers run math.sqrt, native ones run `twice`; the results
+// of one feed the other. Needs a cluster with workers of both kinds:
 //   rask scheduler
 //   dask worker tcp://localhost:8786
 //   ./100_python --rask-worker tcp://localhost:8786

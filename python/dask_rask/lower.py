@@ -294,7 +294,9 @@ class Slices:
     What later slices need of a task stays in memory until the last of them has come.
     """
 
-    def __init__(self, tasks: dict[Key, GraphNode], order: dict[Key, int], wanted: set[Key]) -> None:
+    def __init__(
+        self, tasks: dict[Key, GraphNode], order: dict[Key, int], wanted: set[Key]
+    ) -> None:
         self.tasks = tasks
         self.keys = list(tasks)
         self.wanted = wanted

@@ -19,9 +19,11 @@ class native:
 
     It runs on native workers that know the function: workers of the same program, or ones that
     have loaded its library (`rask worker --preload libapp.so`). A stock scheduler must be told
-    that: `resources={"rask-native": 1}`, which does no harm elsewhere. Arguments are positional; they are
-    None, bool, int, float, str, bytes, lists, tuples and dicts of these, pyarrow Tables, and
-    futures of any task whose result is such.
+    that: `resources={"rask-native": 1}`, which does no harm elsewhere. The name may leave out the
+    parameters of the function: "app::inc", "app:inc".
+
+    Arguments are positional; they are None, bool, int, float, str, bytes, lists, tuples and dicts
+    of these, pyarrow Tables, and futures of any task whose result is such.
 
     Examples
     --------

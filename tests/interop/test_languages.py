@@ -43,7 +43,8 @@ def python(cluster, client):
     if cluster.kind == "rask":
         return {}
     workers = client.scheduler_info(n_workers=-1)["workers"].items()
-    return {"workers": [address for address, one in workers if "rask-native" not in one["resources"]]}
+    stock = [address for address, one in workers if "rask-native" not in one["resources"]]
+    return {"workers": stock}
 
 
 def test_a_cpp_program_calls_python(cluster, client):

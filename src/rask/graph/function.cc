@@ -77,7 +77,8 @@ std::vector<const TaskFunction*> task_functions_called(std::string_view name) {
   std::vector<const TaskFunction*> found;
   const auto wanted = without_parameters(name);
   for (const auto& bucket : g_table) {
-    for (const auto* one = bucket.load(std::memory_order_acquire); one != nullptr; one = one->next) {
+    for (const auto* one = bucket.load(std::memory_order_acquire); one != nullptr;
+         one = one->next) {
       // Only the newest of each name counts.
       if (without_parameters(one->name) == wanted && find_task_function(one->name) == one)
         found.push_back(one);

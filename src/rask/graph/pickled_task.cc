@@ -4,8 +4,8 @@
 
 #include "rask/graph/codec.h"
 #include "rask/graph/task.h"
-#include "rask/wire/message.h"
 #include "rask/wire/header.h"
+#include "rask/wire/message.h"
 #include "rask/wire/pickle.h"
 
 namespace rask {

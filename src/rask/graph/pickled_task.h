@@ -22,8 +22,8 @@ namespace rask {
 inline constexpr std::string_view kPickledTaskNote =
     "(a C++ function: it runs on native workers of rask only)";
 
-// The run_spec that a pickled task holds or stands for; nullopt when it is no pickle, one of another
-// task, or one with arguments that are no plain data.
+// The run_spec that a pickled task holds or stands for; nullopt when it is no pickle, one of
+// another task, or one with arguments that are no plain data.
 std::optional<wire::Payload> unpickled_run_spec(const wire::Payload& run_spec);
 
 }  // namespace rask

@@ -99,8 +99,11 @@ TEST(PickledTask, a_call_of_a_python_client_becomes_one) {
   ASSERT_TRUE(run_spec.has_value());
   using namespace std::literals;
   EXPECT_EQ(run_spec->frames[0].view(),
-            "\x93\xa4rask\xa3" "add\x96\xd5\x01\xa1x\x92\xd5\x01\xa1y\x02\x92\x01\x81\xa1" "a\x02\x81\xa1q\xd5"
-            "\x01\xa1z\xc4\x01" "3\xd5\x01\xa1w"sv);
+            "\x93\xa4rask\xa3"
+            "add\x96\xd5\x01\xa1x\x92\xd5\x01\xa1y\x02\x92\x01\x81\xa1"
+            "a\x02\x81\xa1q\xd5"
+            "\x01\xa1z\xc4\x01"
+            "3\xd5\x01\xa1w"sv);
 }
 
 TEST(PickledTask, what_is_no_plain_data_does_not_cross) {

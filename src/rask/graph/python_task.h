@@ -4,9 +4,9 @@
 //   const auto sqrt = rask::python<double(double)>("math:sqrt");
 //   rask::Future<double> root = client.submit(sqrt, 2.0);
 //
-// Such a task runs on Python workers. Arguments and result are plain data: nil, bool, numbers, text,
-// bytes, lists, maps; also futures of any task whose result is such. That the function takes these
-// types is the caller's word: what comes back is checked when it is read.
+// Such a task runs on Python workers. Arguments and result are plain data: nil, bool, numbers,
+// text, bytes, lists, maps; also futures of any task whose result is such. That the function takes
+// these types is the caller's word: what comes back is checked when it is read.
 #include <string>
 #include <string_view>
 

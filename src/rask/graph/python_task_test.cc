@@ -29,22 +29,21 @@ std::string pickled_call(const FunctionHandle<Signature>& function, const A&... 
 }
 
 TEST(PythonTask, is_a_task_of_dask) {
-  const auto task = wire::read_object(pickled_call(
-      python<double(int, std::string, std::vector<bool>)>("math:hypot"), -3, "ä",
-      std::vector{true, false}));
+  const auto task = wire::read_object(
+      pickled_call(python<double(int, std::string, std::vector<bool>)>("math:hypot"), -3, "ä",
+                   std::vector{true, false}));
   ASSERT_TRUE(task.ok()) << task.error().message;
   EXPECT_EQ(task.value().type, "dask._task_spec.Task");
   using wire::Value;
-  EXPECT_THAT(task.value().arguments,
-              ElementsAre(Value{"k"}, Value{"<math.hypot>"}, Value{-3}, Value{"ä"},
-                          Value{Value::Array{true, false}}));
+  EXPECT_THAT(task.value().arguments, ElementsAre(Value{"k"}, Value{"<math.hypot>"}, Value{-3},
+                                                  Value{"ä"}, Value{Value::Array{true, false}}));
 }
 
 // Large runs of numbers stand in frames of their own for C++; Python gets them as lists.
 TEST(PythonTask, numbers_are_a_list) {
   const std::vector<double> many(5000, 0.5);
-  const auto task = wire::read_object(
-      pickled_call(python<double(std::vector<double>)>("builtins:sum"), many));
+  const auto task =
+      wire::read_object(pickled_call(python<double(std::vector<double>)>("builtins:sum"), many));
   ASSERT_TRUE(task.ok());
   EXPECT_EQ(task.value().arguments[2].as_array().size(), 5000U);
 }
@@ -62,7 +61,9 @@ TEST(PythonTask, results_are_references_wherever_they_stand) {
   const auto pickle = [&](const char* key) { return pickle_in(graph.find(Key{key})->run_spec); };
   EXPECT_THAT(pickle("both"), HasSubstr("TaskRef\x93\x8c\x04list\x85R"));
   EXPECT_THAT(pickle("list"), HasSubstr("\x8c\x04List\x93("));
-  EXPECT_THAT(pickle("map"), HasSubstr("\x8c\x04" "Dict\x93}(\x8c\x01" "a"));
+  EXPECT_THAT(pickle("map"), HasSubstr("\x8c\x04"
+                                       "Dict\x93}(\x8c\x01"
+                                       "a"));
   EXPECT_THAT(graph.find(Key{"list"})->dependencies, ElementsAre(Key{"x"}));
 }
 

@@ -90,18 +90,17 @@ void Session::read() {
   parser_->header_limit(kHeaderBytesMax);
   parser_->body_limit(shared_.options.body_bytes_max);
   expire();
-  beast::http::async_read(stream_, buffer_, *parser_,
-                          [self = shared_from_this()](error_code error, std::size_t) {
-                            if (!error) return self->on_request();
-                            if (error == beast::http::error::end_of_stream) return self->hang_up();
-                            if (error.category() != make_error_code(beast::http::error::bad_method)
-                                                        .category()) {
-                              return;  // The connection broke, or nothing came for too long.
-                            }
-                            self->answered_ = false;
-                            self->parser_->get().keep_alive(false);
-                            self->write({.status = 400, .body = error.message() + "\n"});
-                          });
+  beast::http::async_read(
+      stream_, buffer_, *parser_, [self = shared_from_this()](error_code error, std::size_t) {
+        if (!error) return self->on_request();
+        if (error == beast::http::error::end_of_stream) return self->hang_up();
+        if (error.category() != make_error_code(beast::http::error::bad_method).category()) {
+          return;  // The connection broke, or nothing came for too long.
+        }
+        self->answered_ = false;
+        self->parser_->get().keep_alive(false);
+        self->write({.status = 400, .body = error.message() + "\n"});
+      });
 }
 
 void Session::on_request() {

@@ -73,7 +73,8 @@ TEST(Server, AnswersManyRequestsOfOneConnection) {
 }
 
 TEST(Server, TellsTheLengthOfWhatHeadAsksFor) {
-  const auto server = start([](const Request&, const Respond& respond) { respond({.body = "12"}); });
+  const auto server =
+      start([](const Request&, const Respond& respond) { respond({.body = "12"}); });
   const auto answer = Asker{*server}.ask(verb::head, "/");
   EXPECT_EQ(answer["Content-Length"], "2");
   EXPECT_EQ(answer.body(), "");

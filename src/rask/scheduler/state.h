@@ -356,7 +356,7 @@ class State {
   std::unordered_map<std::string, std::uint32_t> typename_by_text;
   std::vector<wire::Buffer> run_spec_headers;
   std::array<TaskQueue, kLanguages> queues;  // By language: none blocks another.
-  Roster unrunnable;  // Tasks in no-worker, longest first.
+  Roster unrunnable;                         // Tasks in no-worker, longest first.
   std::unordered_map<std::uint32_t, Seconds> unrunnable_since;
   std::map<std::uint32_t, Steal> in_flight;
   std::map<MoveId, Move> moves;

@@ -126,8 +126,7 @@ void State::remove_worker(std::uint32_t number, bool expected, bool is_silent) {
                       stimulus()));
   // A worker that reads this, perhaps much later, takes its nanny with it.
   const auto& nanny = is_silent ? worker.info.nanny : Address{};
-  if (!expected && nanny.empty())
-    send(number, protocol::CloseWorker{"scheduler-remove-worker"});
+  if (!expected && nanny.empty()) send(number, protocol::CloseWorker{"scheduler-remove-worker"});
   out->push_back(DropWorker{WorkerId{number}, worker.info.address, nanny});
   worker.alive = false;
   worker.status = protocol::WorkerStatus::closed;

@@ -32,13 +32,13 @@ struct Held {
 struct Session {
   comm::ConnectionPtr connection;
   protocol::Batch batch;
-  bool dirty = false;        // Has something to flush at the end of the turn.
-  bool close_after = false;  // Flush, then close.
-  std::string name = {};     // Of a client; a worker's address.
-  Value info = {};           // What it registered with.
+  bool dirty = false;          // Has something to flush at the end of the turn.
+  bool close_after = false;    // Flush, then close.
+  std::string name = {};       // Of a client; a worker's address.
+  Value info = {};             // What it registered with.
   std::deque<Held> held = {};  // Of a client: a graph that is being lowered, and what came behind.
-  bool gone = false;   // Its connection has ended; what is held is carried out first.
-  Value metrics = {};  // Of a worker: from the last heartbeat.
+  bool gone = false;           // Its connection has ended; what is held is carried out first.
+  Value metrics = {};          // Of a worker: from the last heartbeat.
 };
 
 // A client that wants a function of its own called again and again.

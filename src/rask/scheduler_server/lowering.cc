@@ -263,8 +263,7 @@ void Lowering::read(Process& process, const wire::Message& message) {
     });
   }
   if (kind == "slice" && whole.ok() && pending.on_slice) {
-    return pending.on_slice(
-        {std::exchange(pending.tasks, {}), whole.value().as_array()[1]});
+    return pending.on_slice({std::exchange(pending.tasks, {}), whole.value().as_array()[1]});
   }
   if (!reader.ok() || !whole.ok() || (kind != "done" && kind != "failed")) {
     process.killed_because = "sent something that is no answer";

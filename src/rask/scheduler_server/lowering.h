@@ -71,7 +71,7 @@ class Lowering {
     Done done;  // nullptr: the request went to another process since.
     OnSlice on_slice = {};
     std::vector<protocol::GraphTask> tasks = {};  // Of the slice that is coming in.
-    Seconds since = 0;  // When it became the first of its process.
+    Seconds since = 0;                            // When it became the first of its process.
     bool is_second_try = false;
     bool is_for_each = false;  // Stays with its process.
   };

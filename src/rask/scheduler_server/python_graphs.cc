@@ -20,8 +20,8 @@ struct LoweredGraph {
   std::string stimulus_id;
   std::deque<Lowering::Slice> slices;      // That have come, and wait for their turn.
   std::optional<Lowering::Answer> answer;  // Behind the last one.
-  std::optional<ClientId> holder;  // Holds what later slices need.
-  std::size_t tasks = 0;           // So many have been handed on.
+  std::optional<ClientId> holder;          // Holds what later slices need.
+  std::size_t tasks = 0;                   // So many have been handed on.
   bool is_first = true;
 };
 
@@ -78,7 +78,8 @@ void SchedulerServer::Impl::take_slice(ClientId client, LoweredGraph& lowered) {
   graph.keys = keys_at(fields["wanted"], graph.tasks);
   for (Key& key : keys_of(fields["known"])) graph.keys.push_back(std::move(key));
   graph.held = keys_at(fields["held"], graph.tasks);
-  if (!fields["submitting_task"].is_nil()) graph.submitting_task = key_of(fields["submitting_task"]);
+  if (!fields["submitting_task"].is_nil())
+    graph.submitting_task = key_of(fields["submitting_task"]);
   // All slices are one generation.
   graph.fifo_timeout = lowered.is_first ? fields["fifo_timeout"].as_real()
                                         : std::numeric_limits<Seconds>::infinity();
@@ -143,8 +144,7 @@ void SchedulerServer::Impl::hold_back(ClientId client, FromClient&& message) {
       other != nullptr && other->op == "update-graph") {
     return lower_graph(client, *other);
   }
-  session_of(client)->held.push_back(
-      {nullptr, std::make_shared<FromClient>(std::move(message))});
+  session_of(client)->held.push_back({nullptr, std::make_shared<FromClient>(std::move(message))});
 }
 
 void SchedulerServer::Impl::carry_out_held(ClientId client) {

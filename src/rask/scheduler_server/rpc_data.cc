@@ -252,10 +252,12 @@ void SchedulerServer::Impl::broadcast(const std::vector<Target>& to, Value messa
                  state->replies.emplace_back(worker, std::move(tree).value());
                } else if (on_error == "return_pickle") {
                  state->replies.emplace_back(
-                     worker, Value::Binary{wire::write_exception(exception_of(tree.error()), tree.error().message)});
+                     worker, Value::Binary{wire::write_exception(exception_of(tree.error()),
+                                                                 tree.error().message)});
                } else if (on_error == "return") {
                  state->replies.emplace_back(
-                     worker, comm::exception_payload(exception_of(tree.error()), tree.error().message));
+                     worker,
+                     comm::exception_payload(exception_of(tree.error()), tree.error().message));
                } else if (on_error != "ignore") {
                  state->failed = tree.error();
                }
@@ -274,8 +276,7 @@ void SchedulerServer::Impl::reply_broadcast(const Request& request, const std::v
     if (replies.ok())
       request.reply(std::move(replies).value());
     else
-      request.reply(
-          comm::error_reply(exception_of(replies.error()), replies.error().message));
+      request.reply(comm::error_reply(exception_of(replies.error()), replies.error().message));
   });
 }
 
@@ -343,7 +344,8 @@ void SchedulerServer::Impl::add_data_handlers() {
   server.on("replicate", [this](const Request& r) {
     const auto among = workers_named(r["workers"]);
     const auto there = static_cast<int>(among.size());
-    const auto copies = r["n"].is_nil() ? there : std::min(there, static_cast<int>(r["n"].as_int()));
+    const auto copies =
+        r["n"].is_nil() ? there : std::min(there, static_cast<int>(r["n"].as_int()));
     if (copies <= 0) {
       return r.reply(comm::error_reply("ValueError", "Can not use replicate to delete data"));
     }
@@ -366,11 +368,9 @@ void SchedulerServer::Impl::add_data_handlers() {
       return machine.task_state(key) == scheduler::TaskState::memory;
     });
     if (!missing.empty()) {
-      return r.reply(
-          Value::object({{"status", "partial-fail"}, {"keys", list_of(missing)}}));
+      return r.reply(Value::object({{"status", "partial-fail"}, {"keys", list_of(missing)}}));
     }
-    with_machine(
-        [&](Seconds now, Effects& out) { machine.rebalance(keys, which, now, out); });
+    with_machine([&](Seconds now, Effects& out) { machine.rebalance(keys, which, now, out); });
     when_moved(loop.now() + kMovePatience, [r, ok] { r.reply(ok); });
   });
   server.on("retry", [this](const Request& r) {

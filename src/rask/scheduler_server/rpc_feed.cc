@@ -54,11 +54,10 @@ Value SchedulerServer::Impl::task_states(const std::vector<Key>& keys, bool recu
     const auto task = machine.task(key);
     if (!task || !seen.insert(key).second) continue;
     const Value exception = task->exception == nullptr ? Value{} : Value{*task->exception};
-    found.emplace_back(
-        value_of(key),
-        Value::Array{scheduler::to_string(task->state), list_of(task->dependencies),
-                     list_of(task->dependents), list_of(task->who_has), task->nbytes,
-                     task->typename_, exception});
+    found.emplace_back(value_of(key),
+                       Value::Array{scheduler::to_string(task->state), list_of(task->dependencies),
+                                    list_of(task->dependents), list_of(task->who_has), task->nbytes,
+                                    task->typename_, exception});
     if (recursive) stack.insert(stack.end(), task->dependencies.begin(), task->dependencies.end());
   }
   return found;

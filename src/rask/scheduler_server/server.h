@@ -21,9 +21,9 @@ struct Options {
   Seconds lease_validation_interval = 10;  // distributed.scheduler.locks.lease-validation-interval
   std::vector<std::string> preload;        // Python modules for the lowering process.
   std::vector<std::string> preload_argv;
-  bool preload_from_config = false;  // distributed.scheduler.preload names some, too.
+  bool preload_from_config = false;   // distributed.scheduler.preload names some, too.
   std::optional<http::Options> http;  // Where to tell /health and the like; none: nowhere.
-  std::string scheduler_file;        // Empty: none. JSON as Dask writes it, removed at the end.
+  std::string scheduler_file;         // Empty: none. JSON as Dask writes it, removed at the end.
 };
 
 class SchedulerServer {

@@ -66,8 +66,7 @@ void SchedulerServer::Impl::register_client(const Request& request) {
 
 std::vector<Value> SchedulerServer::Impl::packages_of_workers() const {
   std::vector<Value> all;
-  for (const auto& [number, session] : workers)
-    all.push_back(session.info["versions"]["packages"]);
+  for (const auto& [number, session] : workers) all.push_back(session.info["versions"]["packages"]);
   return all;
 }
 
@@ -143,8 +142,8 @@ void SchedulerServer::Impl::register_worker(const Request& request) {
       {{"status", "OK"},
        {"time", loop.now()},
        {"heartbeat-interval", heartbeat_interval(machine.workers().size())},
-       {"warning", version_warning("Worker", request["versions"]["packages"],
-                                   lowering.packages(), packages_of_workers())},
+       {"warning", version_warning("Worker", request["versions"]["packages"], lowering.packages(),
+                                   packages_of_workers())},
        {"error", ""},
        {"worker-plugins", info.runs_python ? worker_plugins : Value{Value::Map{}}}})));
   apply(effects);

@@ -108,8 +108,8 @@ class TreeBuilder {
     }
     if (!is_object) return "<" + named.text + ">";
     if (objects_ == Objects::name) return "<" + named.text + " object>";
-    Value value = Value::object({{kObject, named.text},
-                                 {kObjectArguments, build(node.children[1], depth + 1)}});
+    Value value = Value::object(
+        {{kObject, named.text}, {kObjectArguments, build(node.children[1], depth + 1)}});
     if (node.children.size() > 2) value.set(kObjectState, build(node.children[2], depth + 1));
     return value;
   }
@@ -244,8 +244,9 @@ Result<PickledException> read_exception(std::string_view pickle) {
   }
   PickledException out{type.text, {}};
   if (found.arguments) {
-    RASK_TRY(const Value arguments,
-             (TreeBuilder{machine, pickle.size(), TreeBuilder::Objects::name}.tree(*found.arguments)));
+    RASK_TRY(
+        const Value arguments,
+        (TreeBuilder{machine, pickle.size(), TreeBuilder::Objects::name}.tree(*found.arguments)));
     out.arguments = arguments.as_array();
   }
   return out;

@@ -20,8 +20,8 @@ Result<Value> read_pickle(std::string_view pickle);
 // REQUIRES no Payload inside `value`.
 std::string write_pickle(const Value& value);
 
-// A pickled instance of a class, without building it. Objects inside it are maps of the three fields
-// below; functions and classes are texts like "<module.name>".
+// A pickled instance of a class, without building it. Objects inside it are maps of the three
+// fields below; functions and classes are texts like "<module.name>".
 inline constexpr const char* kObject = "__object__";  // type
 inline constexpr const char* kObjectArguments = "arguments";
 inline constexpr const char* kObjectState = "state";

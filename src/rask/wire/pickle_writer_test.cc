@@ -61,7 +61,8 @@ TEST(ReadObject, objects_inside_an_object_are_spelled_out) {
   const auto object = read_object("ccollections\ndeque\n((ccollections\nCounter\n(tRltR(Vy\ntb.");
   ASSERT_TRUE(object.ok()) << object.error().message;
   EXPECT_EQ(object.value().type, "collections.deque");
-  EXPECT_EQ(object.value().arguments, (Value::Array{Value::Array{Value::object(
+  EXPECT_EQ(object.value().arguments,
+            (Value::Array{Value::Array{Value::object(
                 {{kObject, "collections.Counter"}, {kObjectArguments, Value::Array{}}})}}));
   EXPECT_EQ(object.value().state, Value{Value::Array{"y"}});
 }
