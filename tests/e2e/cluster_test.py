@@ -1,5 +1,6 @@
 """The commands `rask scheduler` and `rask worker` as a person and a stranger use them."""
 
+import json
 import os
 import signal
 import socket
@@ -7,6 +8,8 @@ import struct
 import subprocess
 import sys
 import unittest
+import urllib.error
+import urllib.request
 
 import dask_rpc
 from processes import RASK, Process, Scheduler, wait_until
@@ -33,7 +36,7 @@ class Commands(unittest.TestCase):
             self.assertEqual(info["name"], "alice")
             self.assertEqual(info["nthreads"], 3)
             self.assertEqual(info["memory_limit"], 10**9)
-            self.assertEqual(info["resources"], {"GPU": 2.0, "MEM": 10e9})
+            self.assertEqual(info["resources"], {"GPU": 2.0, "MEM": 10e9, "rask-native": 1e9})
             self.assertTrue(info["nanny"].startswith("tcp://"))
 
     def test_a_scheduler_file_leads_workers_to_it(self):
@@ -41,6 +44,31 @@ class Commands(unittest.TestCase):
             "worker", "--scheduler-file", scheduler.file, "--nworkers", 2
         ):
             wait_until(lambda: len(workers_of(scheduler.address)) == 2, what="two workers")
+
+    def test_http_tells_how_the_scheduler_is(self):
+        with Scheduler("--dashboard-address", "127.0.0.1:0") as scheduler:
+            port = dask_rpc.ask(scheduler.address, "identity")["services"]["dashboard"]
+
+            def get(path):
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as answer:
+                    return answer.read().decode()
+
+            self.assertEqual(get("/health"), "ok")
+            identity = json.loads(get("/json/identity.json"))
+            self.assertEqual(identity["address"], scheduler.address)
+            with Process("worker", scheduler.address, "--no-nanny", "--nthreads", 3):
+                wait_until(lambda: json.loads(get("/json/counts.json"))["cores"] == 3,
+                           what="a worker")
+            with self.assertRaisesRegex(urllib.error.HTTPError, "404"):
+                get("/nothing")
+            taken = run("scheduler", "--port", 0, "--dashboard-address", "nowhere:at:all")
+            self.assertEqual(taken.returncode, 2)
+            self.assertIn("is no address: write host:port, :port or port", taken.stderr)
+
+    def test_what_a_scheduler_is_told_besides_is_for_preloads(self):
+        told = run("scheduler", "--port", 0, "--passthrough", "x")
+        self.assertNotEqual(told.returncode, 0)
+        self.assertIn("--passthrough", told.stderr)
 
     def test_an_unknown_command_is_named(self):
         told = run("crwl", "x")
