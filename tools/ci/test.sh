@@ -29,6 +29,7 @@ export RASK_SIM_SEEDS=${RASK_SIM_SEEDS:-2000}
 step release '% tests passed' ctest --preset release --no-tests=error
 step python ' passed' build/venv/bin/python -m pytest -q -p no:cacheprovider --timeout 300 \
   tests/interop examples/python
+step dask '^dask-tests:' timeout 900 build/venv/bin/python tests/dask/run.py
 step asan '% tests passed' tools/ci/sanitize.sh asan
 step tsan '% tests passed' tools/ci/sanitize.sh tsan
 step fuzz '^fuzz: [0-9]+ targets' tools/ci/fuzz.sh 60
