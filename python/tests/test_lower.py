@@ -1,0 +1,102 @@
+"""The pieces of the process that lowers graphs, without a scheduler."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dask._task_spec import Task, TaskRef
+
+from dask_rask.lower import SLICE_TASKS, Slices
+from dask_rask.missing import Stopgaps
+
+PACKAGE = """
+import enum
+
+class Plain:
+    def __init__(self, x): self.x = x
+    def __eq__(self, other): return type(self) is type(other) and vars(self) == vars(other)
+    class Inner(tuple): pass
+
+class Colour(enum.Enum):
+    red = 1
+
+class Reduced:
+    def __reduce__(self): return make, (1, 2)
+
+def make(*args): return [make, args]
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    (tmp_path / "users_package.py").write_text(PACKAGE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import users_package
+
+    yield users_package
+    sys.modules.pop("users_package", None)
+
+
+def test_what_is_not_here_is_pickled_as_it_came(
+    package: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = [
+        package.Plain(1),
+        package.Plain.Inner((1, 2)),
+        package.Colour.red,
+        package.make,
+        package.Plain,
+        {"deep": [package.Plain(package.Plain.Inner())]},
+    ]
+    written = pickle.dumps(values)
+    with monkeypatch.context() as away:
+        away.setattr(sys, "path", [])
+        del sys.modules["users_package"]
+        with pytest.raises(ImportError):
+            pickle.loads(written)
+        with Stopgaps() as stopgaps:
+            again = pickle.dumps(stopgaps.loads(written))
+        assert "users_package" not in sys.modules
+    sys.modules["users_package"] = package
+    assert pickle.loads(again) == values
+
+
+def slices_of(tasks: dict, wanted: set, order: dict | None = None) -> list[tuple[list, dict]]:
+    order = order or {key: place for place, key in enumerate(tasks)}
+    return list(Slices(tasks, order, wanted))
+
+
+def test_a_small_graph_is_one_slice() -> None:
+    tasks = {"b": Task("b", int, TaskRef("a")), "a": Task("a", int)}
+    ((keys, fields),) = slices_of(tasks, {"b"})
+    assert (keys, fields) == (["b", "a"], {"wanted": [0]})
+
+
+def chain(count: int) -> dict:
+    tasks: dict = {0: Task(0, int)}
+    for i in range(1, count):
+        tasks[i] = Task(i, int, TaskRef(i - 1), TaskRef(0))
+    return tasks
+
+
+def test_slices_hold_what_later_ones_need() -> None:
+    count = 3 * SLICE_TASKS
+    tasks = dict(reversed(chain(count).items()))
+    first, second, third = slices_of(tasks, {count - 1}, {key: key for key in tasks})
+    assert first[0] == list(range(SLICE_TASKS))
+    assert first[1] == {"wanted": [], "held": [0, SLICE_TASKS - 1], "release": []}
+    assert second[1] == {"wanted": [], "held": [SLICE_TASKS - 1], "release": [SLICE_TASKS - 1]}
+    assert third[1] == {
+        "wanted": [SLICE_TASKS - 1],
+        "held": [],
+        "release": [0, 2 * SLICE_TASKS - 1],
+    }
+
+
+def test_an_order_that_cannot_be_followed_makes_one_slice() -> None:
+    tasks = chain(2 * SLICE_TASKS)
+    assert len(slices_of(tasks, {0}, {key: -key for key in tasks})) == 1
