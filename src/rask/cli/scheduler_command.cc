@@ -48,7 +48,7 @@ Result<std::string> listen_address(const Arguments& a, bool encrypted) {
 // Where the scheduler listens if nothing else is said; what Dask's --dashboard-address takes.
 Result<http::Options> http_options(const Arguments& a, const std::string& listens_at) {
   http::Options options;
-  options.port = kDefaultHttpPort;
+  if (a.network.dashboard) options.port = kDefaultHttpPort;  // Else any: others may want that one.
   options.any_port_if_taken = true;
   if (!a.network.dashboard_address.empty()) {
     RASK_TRY(const auto given, http::parse_host_port(a.network.dashboard_address));
