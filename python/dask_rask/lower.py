@@ -302,7 +302,7 @@ class Slices:
         self.wanted = wanted
         self.last_use: list[int] = []  # By place: of the last task that needs it.
         self.release: defaultdict[int, list[Key]] = defaultdict(list)  # By slice.
-        self.size = len(tasks)
+        self.size = max(1, len(tasks))  # There may be none: of what is known already.
         if len(tasks) > SLICE_TASKS and not any(
             isinstance(task, P2PBarrierTask) for task in tasks.values()
         ):

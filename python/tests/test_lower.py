@@ -76,6 +76,10 @@ def test_a_small_graph_is_one_slice() -> None:
     assert (keys, fields) == (["b", "a"], {"wanted": [0]})
 
 
+def test_a_graph_without_tasks_has_no_slices() -> None:
+    assert slices_of({}, {"known"}) == []
+
+
 def chain(count: int) -> dict:
     tasks: dict = {0: Task(0, int)}
     for i in range(1, count):
