@@ -371,7 +371,12 @@ void SchedulerServer::Impl::add_data_handlers() {
       return r.reply(Value::object({{"status", "partial-fail"}, {"keys", list_of(missing)}}));
     }
     with_machine([&](Seconds now, Effects& out) { machine.rebalance(keys, which, now, out); });
-    when_moved(loop.now() + kMovePatience, [r, ok] { r.reply(ok); });
+    // The originals are freed by a message that stands before this question, which workers answer
+    // in turn: then the data is where the asker expects it.
+    when_moved(loop.now() + kMovePatience, [this, r, ok, to = targets(which, false)] {
+      broadcast(to, Value::object({{"op", "ping"}}), "ignore",
+                [r, ok](const Result<Value::Map>&) { r.reply(ok); });
+    });
   });
   server.on("retry", [this](const Request& r) {
     const auto retried = with_machine(
