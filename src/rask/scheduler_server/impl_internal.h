@@ -164,6 +164,7 @@ struct SchedulerServer::Impl {
                        const std::string& on_error);
   void broadcast(const Request& request);
   void proxy(const Request& request);
+  void rebalance(const Request& r);
   void shuffle_barrier(const Request& request);
   void retire_workers(const Request& request);
   struct Restart;

@@ -321,6 +321,31 @@ void SchedulerServer::Impl::proxy(const Request& request) {
   });
 }
 
+void SchedulerServer::Impl::rebalance(const Request& r) {
+  const auto ok = Value::object({{"status", "OK"}});
+  const auto which = workers_named(r["workers"]);
+  if (which.size() < r["workers"].as_array().size()) {
+    return r.reply(comm::error_reply("KeyError", "rebalance: a worker that is not there"));
+  }
+  const auto keys = r["keys"].is_nil() ? machine.keys() : keys_of(r["keys"]);
+  if (keys.empty() || which.empty()) return r.reply(ok);
+  std::vector<Key> missing;
+  if (!r["keys"].is_nil()) missing = keys;
+  std::erase_if(missing, [this](const Key& key) {
+    return machine.task_state(key) == scheduler::TaskState::memory;
+  });
+  if (!missing.empty()) {
+    return r.reply(Value::object({{"status", "partial-fail"}, {"keys", list_of(missing)}}));
+  }
+  with_machine([&](Seconds now, Effects& out) { machine.rebalance(keys, which, now, out); });
+  // The originals are freed by a message that stands before this question, which workers answer
+  // in turn: then the data is where the asker expects it.
+  when_moved(loop.now() + kMovePatience, [this, r, ok, to = targets(which, false)] {
+    broadcast(to, Value::object({{"op", "ping"}}), "ignore",
+              [r, ok](const Result<Value::Map>&) { r.reply(ok); });
+  });
+}
+
 void SchedulerServer::Impl::add_data_handlers() {
   server.on("gather", [this](const Request& r) { gather(r); });
   server.on("scatter", [this](const Request& r) { scatter(r); });
@@ -354,30 +379,7 @@ void SchedulerServer::Impl::add_data_handlers() {
     });
     when_moved(loop.now() + kMovePatience, [r] { r.reply(Value::object({{"status", "OK"}})); });
   });
-  server.on("rebalance", [this](const Request& r) {
-    const auto ok = Value::object({{"status", "OK"}});
-    const auto which = workers_named(r["workers"]);
-    if (which.size() < r["workers"].as_array().size()) {
-      return r.reply(comm::error_reply("KeyError", "rebalance: a worker that is not there"));
-    }
-    const auto keys = r["keys"].is_nil() ? machine.keys() : keys_of(r["keys"]);
-    if (keys.empty() || which.empty()) return r.reply(ok);
-    std::vector<Key> missing;
-    if (!r["keys"].is_nil()) missing = keys;
-    std::erase_if(missing, [this](const Key& key) {
-      return machine.task_state(key) == scheduler::TaskState::memory;
-    });
-    if (!missing.empty()) {
-      return r.reply(Value::object({{"status", "partial-fail"}, {"keys", list_of(missing)}}));
-    }
-    with_machine([&](Seconds now, Effects& out) { machine.rebalance(keys, which, now, out); });
-    // The originals are freed by a message that stands before this question, which workers answer
-    // in turn: then the data is where the asker expects it.
-    when_moved(loop.now() + kMovePatience, [this, r, ok, to = targets(which, false)] {
-      broadcast(to, Value::object({{"op", "ping"}}), "ignore",
-                [r, ok](const Result<Value::Map>&) { r.reply(ok); });
-    });
-  });
+  server.on("rebalance", [this](const Request& r) { rebalance(r); });
   server.on("retry", [this](const Request& r) {
     const auto retried = with_machine(
         [&](Seconds now, Effects& out) { return machine.retry(keys_of(r["keys"]), now, out); });
