@@ -468,9 +468,9 @@ def register_scheduler_plugin(fields: dict[str, Any]) -> Iterator[Frames]:
 
 def run_function(fields: dict[str, Any]) -> Iterator[Frames]:
     result = to_serialize(stand_in.run_function(for_functions, fields))
-    serializers = fields.get("serializers")
-    context = None if serializers is None else {"serializers": serializers}
-    yield dumps_message(["done", {"status": "OK", "result": result}], context=context)
+    yield dumps_message(
+        ["done", {"status": "OK", "result": result}], serializers=fields.get("serializers")
+    )
 
 
 def preload(fields: dict[str, Any]) -> Iterator[Frames]:
