@@ -117,7 +117,7 @@ def test_native_workers() -> None:
         cluster.wait_for_workers(2, timeout=30)
         until(lambda: names(cluster) == {"0", "1"})
         for worker in cluster.scheduler_info["workers"].values():
-            assert worker["resources"] == {"GPU": 1}
+            assert worker["resources"] == {"GPU": 1, "rask-native": 1e9}
         cluster.scale(1)
         until(lambda: len(names(cluster)) == 1 and len(cluster.workers) == 1)
         cluster.scale(2)
@@ -177,14 +177,15 @@ PROGRAM = textwrap.dedent("""
             client.submit(sum, [1, 2]).result()
         else:
             client.wait_for_workers(1)
-        print(*(child.pid for child in psutil.Process().children(recursive=True)), flush=True)
-        if sys.argv[1] == "wait":
-            try:
+        children = psutil.Process().children(recursive=True)
+        try:
+            print(*(child.pid for child in children), flush=True)
+            if sys.argv[1] == "wait":
                 time.sleep(60)
-            except KeyboardInterrupt:
-                # It is for this program alone: the cluster works on.
-                assert client.ncores()
-                print("interrupted", flush=True)
+        except KeyboardInterrupt:
+            # It is for this program alone: the cluster works on.
+            assert client.ncores()
+            print("interrupted", flush=True)
 """)
 
 
