@@ -76,12 +76,10 @@ std::string text_of(const wire::Payload& payload) {
   return reader.peek() == wire::Type::text ? std::string{reader.text()} : std::string{};
 }
 
-std::string_view pickle_of(const wire::Payload& payload) {
+std::string_view pickle_in(const wire::Payload& payload) {
   if (payload.kind == wire::Payload::Kind::serialized && !payload.frames.empty())
     return payload.frames[0].view();
-  if (payload.kind != wire::Payload::Kind::pickled) return {};
-  auto reader = wire::find_field(payload.header.view(), "pickled-obj");
-  return reader.has_value() ? reader->binary() : std::string_view{};
+  return wire::pickle_of(payload);
 }
 
 // What the scheduler itself raises (KilledWorker) stands in the message as the bytes of a pickle
@@ -174,7 +172,7 @@ TaskFailure read_failure(const wire::Payload& exception, const wire::Payload& tr
   failure.traceback = text_of(traceback);
   if (read_native(exception, failure)) return failure;
   if (exception.kind == wire::Payload::Kind::inlined) return read_inlined(exception, failure);
-  auto pickled = wire::read_exception(pickle_of(exception));
+  auto pickled = wire::read_exception(pickle_in(exception));
   if (pickled.ok()) {
     failure.type = pickled.value().type;
     failure.message = message_of(pickled.value());

@@ -58,11 +58,10 @@ const TaskFunction* find_task_function(std::string_view name) {
 
 namespace {
 
-// "app::inc" for "app::inc(int)" and for "app:inc".
-std::string without_parameters(std::string_view name) {
+// "app::inc" for "app:inc".
+std::string with_double_colons(std::string_view name) {
   std::string plain;
   for (std::size_t i = 0; i < name.size(); ++i) {
-    if (name[i] == '(' && !name.substr(i).starts_with("(anonymous")) break;
     plain += name[i];
     const bool is_single = name[i] == ':' && (i == 0 || name[i - 1] != ':') &&
                            (i + 1 == name.size() || name[i + 1] != ':');
@@ -75,13 +74,15 @@ std::string without_parameters(std::string_view name) {
 
 std::vector<const TaskFunction*> task_functions_called(std::string_view name) {
   std::vector<const TaskFunction*> found;
-  const auto wanted = without_parameters(name);
+  const auto wanted = with_double_colons(name);
   for (const auto& bucket : g_table) {
     for (const auto* one = bucket.load(std::memory_order_acquire); one != nullptr;
          one = one->next) {
+      const std::string_view full = one->name;
+      const bool fits =
+          full.starts_with(wanted) && (full.size() == wanted.size() || full[wanted.size()] == '(');
       // Only the newest of each name counts.
-      if (without_parameters(one->name) == wanted && find_task_function(one->name) == one)
-        found.push_back(one);
+      if (fits && find_task_function(full) == one) found.push_back(one);
     }
   }
   return found;

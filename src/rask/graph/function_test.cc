@@ -62,6 +62,8 @@ TEST(FunctionTable, is_searched_without_parameters_too) {
   EXPECT_EQ(names("test::spaces::plain"), one);
   EXPECT_EQ(names("test:spaces:plain"), one);
   EXPECT_EQ(names("plain"), std::vector<std::string>{});
+  // Whoever names the parameters means them: another overload is another function.
+  EXPECT_EQ(names("test::spaces::plain(double)"), std::vector<std::string>{});
   const auto run = [](std::string_view name) {
     TaskWriter writer;
     writer.begin(name, 1);

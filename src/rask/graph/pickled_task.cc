@@ -12,10 +12,7 @@ namespace rask {
 namespace {
 
 std::string_view pickle_in(const wire::Payload& payload) {
-  if (payload.kind == wire::Payload::Kind::pickled) {
-    auto reader = wire::find_field(payload.header.view(), "pickled-obj");
-    return reader.has_value() ? reader->binary() : std::string_view{};
-  }
+  if (payload.kind == wire::Payload::Kind::pickled) return wire::pickle_of(payload);
   if (payload.kind != wire::Payload::Kind::serialized || payload.frames.size() != 1) return {};
   auto serializer = wire::find_field(payload.header.view(), "serializer");
   const bool is_pickle = serializer.has_value() && serializer->text_or_binary() == "pickle";
@@ -120,6 +117,35 @@ std::optional<wire::Payload> python_call(std::string_view function,
 }
 
 }  // namespace
+
+void internal::pickle_scalar(wire::PickleWriter& out, wire::Reader& reader) {
+  switch (reader.peek()) {
+    case wire::Type::boolean:
+      return out.boolean(reader.boolean());
+    case wire::Type::integer: {
+      wire::Reader ahead = reader;
+      constexpr char kUint64 = '\xcf';
+      if (ahead.skip().front() == kUint64) return out.integer_unsigned(reader.integer_unsigned());
+      return out.integer(reader.integer());
+    }
+    case wire::Type::real:
+      return out.real(reader.real());
+    case wire::Type::text:
+      return out.text(reader.text());
+    case wire::Type::binary:
+      return out.bytes(reader.binary());
+    default:
+      reader.skip();
+      return out.none();
+  }
+}
+
+void internal::pickle_key(wire::PickleWriter& out, wire::Reader& reader) {
+  if (reader.peek() != wire::Type::array) return pickle_scalar(out, reader);
+  out.open_tuple();
+  for (auto items = reader.array(); items > 0 && reader.ok(); --items) pickle_key(out, reader);
+  out.close_tuple();
+}
 
 // Dask pickles a Task as its slots in the order of their names, which differ between versions: the
 // arguments are the list that begins with a run_spec.

@@ -15,7 +15,9 @@
 #include <optional>
 #include <string_view>
 
+#include "rask/wire/msgpack.h"
 #include "rask/wire/payload.h"
+#include "rask/wire/pickle_writer.h"
 
 namespace rask {
 
@@ -25,5 +27,14 @@ inline constexpr std::string_view kPickledTaskNote =
 // The run_spec that a pickled task holds or stands for; nullopt when it is no pickle, one of
 // another task, or one with arguments that are no plain data.
 std::optional<wire::Payload> unpickled_run_spec(const wire::Payload& run_spec);
+
+namespace internal {
+
+// What stands at the reader, as Python writes it: nil, a number, text, bytes.
+void pickle_scalar(wire::PickleWriter& out, wire::Reader& reader);
+// A key: such a value, or tuples of them.
+void pickle_key(wire::PickleWriter& out, wire::Reader& reader);
+
+}  // namespace internal
 
 }  // namespace rask

@@ -1,11 +1,11 @@
 #include "rask/graph/python_task.h"
 
-#include <algorithm>
 #include <cctype>
 #include <stdexcept>
 
 #include "rask/base/assert.h"
 #include "rask/graph/codec.h"
+#include "rask/graph/pickled_task.h"
 #include "rask/wire/msgpack.h"
 #include "rask/wire/pickle_writer.h"
 
@@ -55,14 +55,6 @@ class TaskPickler {
  public:
   void global(std::string_view name) { out_.global(kTaskSpec, name); }
 
-  // A key: text, bytes, numbers, tuples of them.
-  void key(wire::Reader& reader) {
-    if (reader.peek() != wire::Type::array) return scalar(reader);
-    out_.open_tuple();
-    for (auto items = reader.array(); items > 0 && reader.ok(); --items) key(reader);
-    out_.close_tuple();
-  }
-
   void argument(wire::Reader& reader) {
     switch (reader.peek()) {
       case wire::Type::ext:
@@ -71,11 +63,10 @@ class TaskPickler {
       case wire::Type::map:
         return container(reader);
       default:
-        return scalar(reader);
+        return pickle_scalar(out_, reader);
     }
   }
 
-  void scalar(wire::Reader& reader);
   wire::PickleWriter& out() { return out_; }
 
  private:
@@ -84,7 +75,7 @@ class TaskPickler {
     RASK_ASSERT(ext.code == kKeyExt);
     wire::Reader of_key{ext.bytes};
     global("TaskRef");
-    key(of_key);
+    pickle_key(out_, of_key);
     out_.tuple(1);
     out_.call();
   }
@@ -105,40 +96,6 @@ class TaskPickler {
 
   wire::PickleWriter out_;
 };
-
-void TaskPickler::scalar(wire::Reader& reader) {
-  switch (reader.peek()) {
-    case wire::Type::boolean:
-      return out_.boolean(reader.boolean());
-    case wire::Type::integer: {
-      wire::Reader ahead = reader;
-      constexpr char kUint64 = '\xcf';
-      if (ahead.skip().front() == kUint64) return out_.integer_unsigned(reader.integer_unsigned());
-      return out_.integer(reader.integer());
-    }
-    case wire::Type::real:
-      return out_.real(reader.real());
-    case wire::Type::text:
-      return out_.text(reader.text());
-    case wire::Type::binary:
-      return out_.bytes(reader.binary());
-    default:
-      reader.skip();
-      return out_.none();
-  }
-}
-
-wire::Payload pickled(std::string_view pickle) {
-  wire::Writer header;
-  header.map(2);
-  header.text("pickled-obj");
-  header.binary(pickle);
-  header.text("num-sub-frames");
-  header.integer(0);
-  return {.kind = wire::Payload::Kind::pickled,
-          .header = wire::Buffer::own(header.take()),
-          .frames = {}};
-}
 
 }  // namespace
 
@@ -164,13 +121,13 @@ wire::Payload python_run_spec(const Key& key, const wire::Payload& call) {
   pickler.global("Task");
   out.open_tuple();
   wire::Reader of_key{key.msgpack()};
-  pickler.key(of_key);
+  pickle_key(out, of_key);
   out.global(function.substr(0, colon), function.substr(colon + 1));
   for (auto items = reader.array(); items > 0 && reader.ok(); --items) pickler.argument(reader);
   out.close_tuple();
   out.call();
   RASK_ASSERT(reader.ok());
-  return pickled(std::move(out).take());
+  return wire::pickled_payload(std::move(out).take());
 }
 
 }  // namespace rask::internal

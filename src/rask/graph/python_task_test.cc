@@ -5,7 +5,6 @@
 #include "rask/graph/call.h"
 #include "rask/graph/graph.h"
 #include "rask/graph/task.h"
-#include "rask/wire/header.h"
 #include "rask/wire/pickle.h"
 
 namespace rask {
@@ -17,8 +16,7 @@ using ::testing::StartsWith;
 
 std::string pickle_in(const wire::Payload& payload) {
   EXPECT_EQ(payload.kind, wire::Payload::Kind::pickled);
-  auto reader = wire::find_field(payload.header.view(), "pickled-obj");
-  return std::string{reader->binary()};
+  return std::string{wire::pickle_of(payload)};
 }
 
 template <class Signature, class... A>

@@ -8,44 +8,18 @@
 #include "rask/graph/task.h"
 #include "rask/protocol/annotations.h"
 #include "rask/protocol/values.h"
-#include "rask/wire/header.h"
 #include "rask/wire/pickle_writer.h"
 
 namespace rask::protocol {
 namespace {
 
-void pickle_key(wire::PickleWriter& out, wire::Reader& reader) {
-  switch (reader.peek()) {
-    case wire::Type::text:
-      return out.text(reader.text());
-    case wire::Type::binary:
-      return out.bytes(reader.binary());
-    case wire::Type::integer:
-      return out.integer(reader.integer());
-    case wire::Type::real:
-      return out.real(reader.real());
-    case wire::Type::array:
-      out.open_tuple();
-      for (auto items = reader.array(); items > 0 && reader.ok(); --items) pickle_key(out, reader);
-      return out.close_tuple();
-    default:  // No key has anything else in it.
-      reader.skip();
-      return out.none();
-  }
-}
-
 void pickle_key(wire::PickleWriter& out, const Key& key) {
   wire::Reader reader{key.msgpack()};
-  pickle_key(out, reader);
+  internal::pickle_key(out, reader);
 }
 
 // A call of a Python function: a Task already.
 bool is_python(const GraphTask& task) { return task.run_spec.kind == Payload::Kind::pickled; }
-
-std::string_view pickle_of(const GraphTask& task) {
-  auto reader = wire::find_field(task.run_spec.header.view(), "pickled-obj");
-  return reader.has_value() ? reader->binary() : std::string_view{};
-}
 
 class ExpressionPickler {
  public:
@@ -91,7 +65,7 @@ class ExpressionPickler {
     const GraphTask& task = tasks_[first_ + i];
     const auto key = first_key_ + static_cast<std::uint32_t>(i);
     out_.get(key);
-    if (is_python(task)) return out_.embed(pickle_of(task));
+    if (is_python(task)) return out_.embed(wire::pickle_of(task.run_spec));
     out_.get(task_class_);
     out_.open_tuple();
     out_.get(key);

@@ -7,23 +7,6 @@
 
 namespace rask::scheduler {
 
-namespace {
-
-// As distributed.protocol.serialize.ToPickle leaves it on the wire.
-protocol::Payload pickled(const std::string& pickle) {
-  wire::Writer header;
-  header.map(2);
-  header.text("pickled-obj");
-  header.binary(pickle);
-  header.text("num-sub-frames");
-  header.integer(0);
-  return {.kind = protocol::Payload::Kind::pickled,
-          .header = wire::Buffer::own(header.take()),
-          .frames = {}};
-}
-
-}  // namespace
-
 Result<protocol::Payload> shuffle_run_spec(const protocol::P2PSpec& spec, std::int64_t run_id,
                                            const WorkerFor& worker_for) {
   RASK_TRY(const auto fragment, wire::pickle_fragment(spec.spec));
@@ -49,7 +32,7 @@ Result<protocol::Payload> shuffle_run_spec(const protocol::P2PSpec& spec, std::i
   writer.op(kSetItems);
   writer.text("span_id").op(kNil);
   writer.op(kSetItems).op(kBuild);
-  return pickled(writer.take());
+  return wire::pickled_payload(writer.take());
 }
 
 }  // namespace rask::scheduler

@@ -100,6 +100,7 @@ struct SchedulerServer::Impl {
   void add_stream_handlers();
   void register_client(const Request& request);
   void register_worker(const Request& request);
+  void count_packages(const Session& worker, int change);
   std::vector<Value> packages_of_workers() const;
   protocol::Payload warnings_for_client(const Session& session) const;
   void compare_packages();
@@ -114,6 +115,8 @@ struct SchedulerServer::Impl {
   void remove_client(ClientId client);
   void worker_gone(WorkerId worker, const std::string& why);
   void drop_worker(WorkerId worker);
+  std::string forget_worker(WorkerId worker);
+  void tell_of_removal(const std::string& address);
   void kill_worker(const std::string& nanny);
   void apply(scheduler::Effects& effects);
   void mark_dirty(Session& session);
@@ -246,6 +249,8 @@ struct SchedulerServer::Impl {
 
   std::unordered_map<std::uint32_t, Session> clients;  // By ClientId.
   std::unordered_map<std::uint32_t, Session> workers;  // By WorkerId.
+  // What there is of them among workers: by its MessagePack, itself and how many have it.
+  std::map<std::string, std::pair<Value, int>> worker_packages;
   std::vector<std::uint32_t> dirty_clients;
   std::vector<std::uint32_t> dirty_workers;
   bool flush_planned = false;

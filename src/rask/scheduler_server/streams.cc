@@ -64,9 +64,18 @@ void SchedulerServer::Impl::register_client(const Request& request) {
   log_event(name, event);
 }
 
+// Most workers have the same ones: each set is compared once, however many have it.
+void SchedulerServer::Impl::count_packages(const Session& worker, int change) {
+  const Value& packages = worker.info["versions"]["packages"];
+  const std::string written{wire::encode(packages)[0].view()};
+  auto& [kept, count] = worker_packages.try_emplace(written, packages, 0).first->second;
+  count += change;
+  if (count == 0) worker_packages.erase(written);
+}
+
 std::vector<Value> SchedulerServer::Impl::packages_of_workers() const {
   std::vector<Value> all;
-  for (const auto& [number, session] : workers) all.push_back(session.info["versions"]["packages"]);
+  for (const auto& [written, packages] : worker_packages) all.push_back(packages.first);
   return all;
 }
 
@@ -135,6 +144,7 @@ void SchedulerServer::Impl::register_worker(const Request& request) {
       .name = info.address,
       .info = request.fields(),
       .metrics = request["metrics"]};
+  count_packages(*session_of(worker), 1);
   server.hand_over(connection);
   connection->start([this, worker](wire::Message&& m) { on_worker_message(worker, m); },
                     [this, worker](const Error& error) { worker_gone(worker, error.message); });
@@ -347,16 +357,28 @@ void SchedulerServer::Impl::worker_gone(WorkerId worker, const std::string& why)
   auto* session = session_of(worker);
   if (session == nullptr) return;
   if (!closing) log::info(kLogger, "Lost worker {}: {}", session->name, why);
-  rpc.forget(session->name);
-  const auto address = session->name;
-  workers.erase(static_cast<std::uint32_t>(worker));
+  const auto address = forget_worker(worker);
   if (closing) return;
   with_machine([&](Seconds now, Effects& out) {
     machine.remove_worker(worker, false, "handle-worker-cleanup", now, out);
   });
+  tell_of_removal(address);
+  arm_timer();
+}
+
+// Its address.
+std::string SchedulerServer::Impl::forget_worker(WorkerId worker) {
+  auto& session = *session_of(worker);
+  auto address = session.name;
+  rpc.forget(address);
+  count_packages(session, -1);
+  workers.erase(static_cast<std::uint32_t>(worker));
+  return address;
+}
+
+void SchedulerServer::Impl::tell_of_removal(const std::string& address) {
   watching->worker_removed(address);
   log_event("all", Value::object({{"action", "remove-worker"}, {"worker", address}}));
-  arm_timer();
 }
 
 // Its nanny starts another one.
@@ -374,11 +396,7 @@ void SchedulerServer::Impl::drop_worker(WorkerId worker) {
   if (session == nullptr) return;
   if (!session->batch.empty()) session->connection->send(session->batch.take());
   session->connection->close();
-  rpc.forget(session->name);
-  const auto address = session->name;
-  workers.erase(static_cast<std::uint32_t>(worker));
-  watching->worker_removed(address);
-  log_event("all", Value::object({{"action", "remove-worker"}, {"worker", address}}));
+  tell_of_removal(forget_worker(worker));
 }
 
 // ---- What they are told -------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 #pragma once
 // An object that Dask serialised: header and frames, from whoever made it. Passed on as it came.
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "rask/wire/buffer.h"
@@ -23,5 +24,10 @@ struct Payload {
   std::size_t nbytes() const;
   bool operator==(const Payload&) const = default;
 };
+
+// A pickle without buffers as a "__Pickled__" payload, and the pickle in one (empty: there is
+// none). Source: distributed/protocol/serialize.py, ToPickle.
+Payload pickled_payload(std::string_view pickle);
+std::string_view pickle_of(const Payload& payload);
 
 }  // namespace rask::wire
