@@ -33,7 +33,6 @@ from collections import defaultdict, deque
 from typing import Any, Callable, Iterable, Iterator
 
 import dask
-import dask.order
 import msgpack
 from dask._expr import LLGExpr
 from dask._task_spec import GraphNode, Task, convert_legacy_graph
@@ -45,7 +44,7 @@ from distributed.protocol.pickle import dumps as dumps_object
 from distributed.protocol.serialize import Serialized, msgpack_encode_default, to_serialize
 from distributed.versions import get_versions
 
-from dask_rask import missing, stand_in
+from dask_rask import missing, order, stand_in
 from dask_rask.native import lower_native
 
 try:
@@ -62,6 +61,8 @@ IN_BAND_MAX = 1 << 16  # Larger buffers travel beside the pickle, and are not co
 
 Frames = list[Any]
 Key = Any
+
+order_tasks: order.Order = order.order_by_dask
 
 
 # ---- The socket ---------------------------------------------------------------------------------
@@ -107,15 +108,15 @@ def materialize(expr: Any, wanted: set[Key]) -> tuple[dict[Key, GraphNode], dict
 
 
 def cull(tasks: dict[Key, GraphNode], wanted: Iterable[Key]) -> dict[Key, GraphNode]:
-    needed = {}
+    needed = set()
     stack = list(wanted)
     while stack:
         key = stack.pop()
         if key in needed or key not in tasks:
             continue
-        needed[key] = tasks[key]
+        needed.add(key)
         stack.extend(tasks[key].dependencies)
-    return needed
+    return {key: task for key, task in tasks.items() if key in needed}
 
 
 def encode_plain(value: Any) -> Any:
@@ -294,36 +295,18 @@ class Slices:
     What later slices need of a task stays in memory until the last of them has come.
     """
 
-    def __init__(
-        self, tasks: dict[Key, GraphNode], order: dict[Key, int], wanted: set[Key]
-    ) -> None:
-        self.tasks = tasks
-        self.keys = list(tasks)
+    def __init__(self, sequence: order.Sequence, wanted: set[Key], whole: bool = False) -> None:
+        self.keys, self.priorities, last_use = sequence
         self.wanted = wanted
-        self.last_use: list[int] = []  # By place: of the last task that needs it.
+        self.last_use: list[int] = []
         self.release: defaultdict[int, list[Key]] = defaultdict(list)  # By slice.
-        self.size = max(1, len(tasks))  # There may be none: of what is known already.
-        if len(tasks) > SLICE_TASKS and not any(
-            isinstance(task, P2PBarrierTask) for task in tasks.values()
-        ):
-            self.cut(order)
+        self.size = max(1, len(self.keys))  # There may be none: of what is known already.
+        # The client's order may be none that could be followed.
+        if self.size > SLICE_TASKS and not whole and last_use is not None:
+            self.size, self.last_use = SLICE_TASKS, last_use
 
-    def cut(self, order: dict[Key, int]) -> None:
-        keys = sorted(self.tasks, key=lambda key: order.get(key, 0))
-        place = {key: number for number, key in enumerate(keys)}
-        last_use = [0] * len(keys)
-        for number, key in enumerate(keys):
-            for dependency in self.tasks[key].dependencies:
-                needed = place.get(dependency)
-                if needed is None:
-                    continue  # Of another graph.
-                if needed >= number:
-                    return  # The client's order is none that could be followed.
-                last_use[needed] = number
-        self.keys, self.last_use, self.size = keys, last_use, SLICE_TASKS
-
-    def __iter__(self) -> Iterator[tuple[list[Key], dict[str, Any]]]:
-        """Keys, and what to say behind them."""
+    def __iter__(self) -> Iterator[tuple[list[Key], list[int] | range, dict[str, Any]]]:
+        """Keys, their priorities, and what to say behind them."""
         for first in range(0, len(self.keys), self.size):
             keys = self.keys[first : first + self.size]
             slice_fields: dict[str, Any] = {
@@ -331,28 +314,27 @@ class Slices:
             }
             if self.last_use:
                 slice_fields |= self.kept(keys, first)
-            yield keys, slice_fields
+            yield keys, self.priorities[first : first + self.size], slice_fields
 
     def kept(self, keys: list[Key], first: int) -> dict[str, Any]:
         held = []
-        for place, key in enumerate(keys):
-            last = self.last_use[first + place]
-            if last >= first + self.size and key not in self.wanted:
+        for place, last in enumerate(self.last_use[first : first + self.size]):
+            if last >= first + self.size and keys[place] not in self.wanted:
                 held.append(place)
-                self.release[last // self.size].append(key)
+                self.release[last // self.size].append(keys[place])
         return {"held": held, "release": self.release.pop(first // self.size, [])}
 
 
 def write_parts(
     keys: list[Key],
+    priorities: list[int] | range,
     tasks: dict[Key, GraphNode],
-    order: dict[Key, int],
     annotations: Annotations,
 ) -> Iterator[Frames]:
     part = PartWriter()
     pickler = TaskPickler()
     annotations.start_part()
-    for key in keys:
+    for key, priority in zip(keys, priorities):
         task = tasks[key]
         native = lower_native(task)
         run_spec = (
@@ -364,7 +346,7 @@ def write_parts(
             [[dependency] for dependency in task.dependencies],
             run_spec,
             annotations.of(key),
-            order.get(key, 0),
+            priority,
         ]
         if (spec := shuffle_spec(task)) is not None:
             entry.append(spec)
@@ -408,9 +390,8 @@ def lowered(fields: dict[str, Any], stopgaps: missing.Stopgaps) -> Iterator[Fram
         ) from error
     wanted = set(fields["keys"])
     tasks, by_name = materialize(expr, wanted)
-    order = fields.get("internal_priority")
-    if not order:
-        order = dask.order.order(tasks) if len(tasks) > 1 else dict.fromkeys(tasks, 0)
+    told = fields.get("internal_priority")
+    sequence = order.as_told(tasks, told) if told else order_tasks(tasks)
     annotations = Annotations(fields.get("annotations"), by_name)
     actors = fields.get("actors") or []
     whole = {
@@ -419,8 +400,9 @@ def lowered(fields: dict[str, Any], stopgaps: missing.Stopgaps) -> Iterator[Fram
         "actors": list(wanted) if actors is True else list(actors),
     }
     known = [key for key in wanted if key not in tasks]  # To the scheduler, it is hoped.
-    for keys, slice_fields in Slices(tasks, order, wanted):
-        yield from write_parts(keys, tasks, order, annotations)
+    is_shuffle = any(isinstance(task, P2PBarrierTask) for task in tasks.values())
+    for keys, priorities, slice_fields in Slices(sequence, wanted, whole=is_shuffle):
+        yield from write_parts(keys, priorities, tasks, annotations)
         yield answer("slice", {**whole, **slice_fields, "known": known})
         known = []
     if known:
@@ -541,6 +523,7 @@ def handle(channel: Channel, frames: Frames) -> None:
 
 
 def main() -> None:
+    global order_tasks
     logging.basicConfig(format="%(asctime)s - %(name)s - %(levelname)s - %(message)s")
     sock = socket.socket(fileno=SOCKET_FD)
     sock.setblocking(True)
@@ -548,6 +531,7 @@ def main() -> None:
     channel.send(answer("ready", get_versions()))
     gc.freeze()  # What is here now stays.
     scheduler.channel = channel
+    order_tasks = order.order_of(sys.argv[2] if len(sys.argv) > 2 else None)
     try:
         while (frames := scheduler.next_request()) is not None:
             gc.disable()  # A graph is millions of objects and no garbage.

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from dask._task_spec import Task, TaskRef
 
+from dask_rask import order
 from dask_rask.lower import SLICE_TASKS, Slices
 from dask_rask.missing import Stopgaps
 
@@ -65,9 +66,9 @@ def test_what_is_not_here_is_pickled_as_it_came(
     assert pickle.loads(again) == values
 
 
-def slices_of(tasks: dict, wanted: set, order: dict | None = None) -> list[tuple[list, dict]]:
-    order = order or {key: place for place, key in enumerate(tasks)}
-    return list(Slices(tasks, order, wanted))
+def slices_of(tasks: dict, wanted: set, told: dict | None = None) -> list[tuple[list, dict]]:
+    told = told or {key: place for place, key in enumerate(tasks)}
+    return [(keys, said) for keys, _, said in Slices(order.as_told(tasks, told), wanted)]
 
 
 def test_a_small_graph_is_one_slice() -> None:

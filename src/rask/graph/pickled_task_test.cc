@@ -21,7 +21,7 @@ wire::Payload spec_of_twice() {
 }
 
 // Task("k", function, spec, frame…): by its constructor, as a client writes it.
-std::string pickle_of(const wire::Payload& spec, std::string_view type = "Task") {
+std::string pickle_as_stock(const wire::Payload& spec, std::string_view type = "Task") {
   wire::PickleWriter out;
   out.global("dask._task_spec", type);
   out.open_tuple();
@@ -46,9 +46,9 @@ wire::Payload pickled(std::string_view pickle) {
 
 TEST(PickledTask, gives_its_run_spec) {
   const auto spec = spec_of_twice();
-  EXPECT_EQ(unpickled_run_spec(pickled(pickle_of(spec))), spec);
+  EXPECT_EQ(unpickled_run_spec(pickled(pickle_as_stock(spec))), spec);
   const auto framed = task_payload({spec.frames[0], wire::Buffer::copy_of("numbers")});
-  EXPECT_EQ(unpickled_run_spec(pickled(pickle_of(framed))), framed);
+  EXPECT_EQ(unpickled_run_spec(pickled(pickle_as_stock(framed))), framed);
 }
 
 // What dask 2026.8.0 writes of
@@ -125,7 +125,7 @@ TEST(PickledTask, what_is_no_plain_data_does_not_cross) {
 
 TEST(PickledTask, runs_as_the_task_that_it_holds) {
   const auto outcome =
-      run_task(pickled(pickle_of(spec_of_twice())), [](const Key&) { return TaskValue{}; });
+      run_task(pickled(pickle_as_stock(spec_of_twice())), [](const Key&) { return TaskValue{}; });
   const auto* value = std::get_if<TaskValue>(&outcome);
   ASSERT_NE(value, nullptr);
   EXPECT_EQ(value->to_payload().frames[0].view(), "\x2a");
@@ -135,11 +135,11 @@ TEST(PickledTask, other_pickles_hold_none) {
   EXPECT_EQ(unpickled_run_spec(spec_of_twice()), std::nullopt);
   EXPECT_EQ(unpickled_run_spec(pickled("")), std::nullopt);
   EXPECT_EQ(unpickled_run_spec(pickled("no pickle")), std::nullopt);
-  EXPECT_EQ(unpickled_run_spec(pickled(pickle_of(spec_of_twice(), "Alias"))), std::nullopt);
+  EXPECT_EQ(unpickled_run_spec(pickled(pickle_as_stock(spec_of_twice(), "Alias"))), std::nullopt);
   const wire::Payload bytes{.kind = wire::Payload::Kind::inlined,
                             .header = {},
                             .frames = {wire::Buffer::copy_of("\xa4rask")}};
-  EXPECT_EQ(unpickled_run_spec(pickled(pickle_of(bytes))), std::nullopt);
+  EXPECT_EQ(unpickled_run_spec(pickled(pickle_as_stock(bytes))), std::nullopt);
 }
 
 TEST(PickledTask, a_python_task_fails_with_words) {

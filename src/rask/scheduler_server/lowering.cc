@@ -1,5 +1,6 @@
 #include "rask/scheduler_server/lowering.h"
 
+#include <dlfcn.h>
 #include <fmt/format.h>
 #include <signal.h>
 
@@ -10,6 +11,7 @@
 
 #include "rask/base/log.h"
 #include "rask/comm/rpc_server.h"
+#include "rask/graph/order.h"
 #include "rask/protocol/graph_codec.h"
 
 namespace rask::scheduler_server {
@@ -67,6 +69,12 @@ std::string find_python(const std::string& given) {
     if (fs::exists(python, error)) return python;
   }
   return find_in_path("python3");
+}
+
+// The file that orders graphs for it, librask.so; the whole program in tests of this room.
+std::string library() {
+  Dl_info found{};
+  return dladdr(reinterpret_cast<void*>(&rask_order), &found) != 0 ? found.dli_fname : "";
 }
 
 // An installed dask_rask comes first; ours is found behind everything else.
@@ -172,7 +180,7 @@ void Lowering::prepare() {
 }
 
 std::vector<std::string> Lowering::command() const {
-  return {find_python(options_.python), "-c", kProgram, package_folder()};
+  return {find_python(options_.python), "-c", kProgram, package_folder(), library()};
 }
 
 Lowering::Process* Lowering::start() {

@@ -1,0 +1,135 @@
+#include "rask/graph/order.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+#include <vector>
+
+namespace rask::graph {
+namespace {
+
+using testing::ElementsAre;
+
+/// The dependencies of each task.
+using Lists = std::vector<std::vector<std::uint32_t>>;
+
+struct Flat {
+  explicit Flat(const Lists& lists) {
+    for (const auto& list : lists) {
+      dependencies.insert(dependencies.end(), list.begin(), list.end());
+      offsets.push_back(static_cast<std::uint32_t>(dependencies.size()));
+    }
+  }
+  Dag dag() const { return {.offsets = offsets, .dependencies = dependencies}; }
+
+  std::vector<std::uint32_t> offsets{0};
+  std::vector<std::uint32_t> dependencies;
+};
+
+std::uint32_t peak_of(const Lists& lists) {
+  const Flat flat{lists};
+  return peak_held(flat.dag(), order(flat.dag()).value());
+}
+
+TEST(Order, of_nothing_is_nothing) { EXPECT_TRUE(order(Flat{{}}.dag())->empty()); }
+
+TEST(Order, a_circle_has_none) {
+  EXPECT_FALSE(order(Flat{{{1}, {0}}}.dag()));
+  EXPECT_FALSE(order(Flat{{{}, {0, 2}, {1}}}.dag()));
+}
+
+TEST(Order, tasks_without_dependencies_stay_as_they_came) {
+  EXPECT_THAT(order(Flat{{{}, {}, {}}}.dag()).value(), ElementsAre(0, 1, 2));
+}
+
+TEST(Order, a_chain_is_finished_before_the_next_is_begun) {
+  // 0 - 2 - 4
+  // 1 - 3 - 5
+  EXPECT_THAT(order(Flat{{{}, {}, {0}, {1}, {2}, {3}}}.dag()).value(),
+              ElementsAre(0, 2, 4, 1, 3, 5));
+}
+
+TEST(Order, a_tree_holds_one_result_a_level) {
+  Lists tree(1024);
+  for (std::uint32_t first = 0, width = 1024; width > 1; first += width, width /= 2)
+    for (std::uint32_t i = 0; i < width / 2; ++i)
+      tree.push_back({first + 2 * i, first + 2 * i + 1});
+  EXPECT_EQ(peak_of(tree), 12U);
+}
+
+TEST(Order, the_wider_branch_comes_first) {
+  // 0 and 1 to 2, 3 and 4 to 5, both to 6; and 7 beside them: first 6, or 7 would wait.
+  EXPECT_EQ(peak_of({{}, {}, {0, 1}, {}, {}, {3, 4}, {2, 5}, {}, {6, 7}}), 4U);
+}
+
+TEST(Order, what_is_fanned_out_to_ends_is_not_held) {
+  Lists fan{{}};
+  for (std::uint32_t i = 0; i < 100; ++i) fan.push_back({0});
+  EXPECT_EQ(peak_of(fan), 1U);
+}
+
+TEST(Order, a_window_over_a_row_holds_the_window) {
+  Lists row(200);
+  for (std::uint32_t i = 1; i + 1 < 200; ++i) row.push_back({i - 1, i, i + 1});
+  EXPECT_LE(peak_of(row), 4U);
+}
+
+TEST(Order, shuffled_groups_are_finished_one_by_one) {
+  // In 8 groups 8 inputs are each split into 8 pieces; each group gathers its pieces by number, and
+  // what the groups have of a number comes together.
+  Lists shuffle;
+  const auto add = [&](std::vector<std::uint32_t> dependencies) {
+    shuffle.push_back(std::move(dependencies));
+    return static_cast<std::uint32_t>(shuffle.size() - 1);
+  };
+  Lists outputs(8);
+  for (int group = 0; group < 8; ++group) {
+    Lists pieces(8);
+    for (int input = 0; input < 8; ++input) {
+      const auto split = add({});
+      for (auto& piece : pieces) piece.push_back(add({split}));
+    }
+    for (std::size_t number = 0; number < 8; ++number)
+      outputs[number].push_back(add(pieces[number]));
+  }
+  for (const auto& output : outputs) add(output);
+  EXPECT_LE(peak_of(shuffle), 64U + 16U);
+}
+
+TEST(Order, every_task_comes_once_and_behind_what_it_needs) {
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937 random{seed};
+  for (int round = 0; round < 200; ++round) {
+    const std::uint32_t count = 1 + random() % 200;
+    const std::uint32_t window = 1 + random() % 50;
+    Lists lists(count);
+    for (std::uint32_t task = 1; task < count; ++task)
+      for (std::uint32_t near = task - std::min(task, window); near < task; ++near)
+        if (random() % (window + 1) < 2) lists[task].push_back(near);
+    const Flat flat{lists};
+    const auto sequence = order(flat.dag()).value();
+    std::vector<std::uint32_t> place(count, count);
+    ASSERT_EQ(sequence.size(), count);
+    for (std::uint32_t i = 0; i < count; ++i) place[sequence[i]] = i;
+    for (std::uint32_t task = 0; task < count; ++task) {
+      ASSERT_LT(place[task], count);
+      for (const auto dependency : lists[task]) ASSERT_LT(place[dependency], place[task]);
+    }
+  }
+}
+
+TEST(Order, other_languages_hear_who_needs_a_task_last) {
+  const Flat flat{{{3}, {3, 0}, {}, {}}};
+  std::vector<std::uint32_t> sequence(4);
+  std::vector<std::uint32_t> last_use(4);
+  ASSERT_EQ(rask_order(4, flat.offsets.data(), flat.dependencies.data(), sequence.data(),
+                       last_use.data()),
+            1);
+  EXPECT_THAT(sequence, ElementsAre(2, 3, 0, 1));
+  EXPECT_THAT(last_use, ElementsAre(0, 3, 3, 0));
+}
+
+}  // namespace
+}  // namespace rask::graph
