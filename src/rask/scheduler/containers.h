@@ -2,6 +2,7 @@
 // Small, flat containers for tables of millions of tasks. Everything here is about bytes and order:
 // nothing hashes pointers, nothing allocates for the common size, iteration order is insertion
 // order.
+#include <array>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -172,69 +173,88 @@ class Slab {
 };
 
 // From a 64-bit hash to an id: open addressing, linear probing, 8 bytes a slot, no tombstones. The
-// caller compares what the id stands for.
+// caller compares what the id stands for. It is made of many small tables that grow by themselves:
+// one large one would stop the scheduler for tens of milliseconds when it grows beyond a million.
 class HashTable {
  public:
-  HashTable() : slots_(64) {}
-
   template <class Same>
   std::uint32_t find(std::uint64_t hash, Same&& same) const {
-    const auto tag = static_cast<std::uint32_t>(hash);
-    for (auto at = tag & mask(); slots_[at].id != kNone; at = (at + 1) & mask()) {
-      if (slots_[at].tag == tag && same(slots_[at].id)) return slots_[at].id;
-    }
-    return kNone;
+    return part(hash).find(hash, std::forward<Same>(same));
   }
   // REQUIRES that it is not in yet.
-  void insert(std::uint64_t hash, std::uint32_t id) {
-    if ((count_ + 1) * 4 > slots_.size() * 3) grow();
-    place({static_cast<std::uint32_t>(hash), id});
-    ++count_;
+  void insert(std::uint64_t hash, std::uint32_t id) { part(hash).insert(hash, id); }
+  // REQUIRES that it is in.
+  void erase(std::uint64_t hash, std::uint32_t id) { part(hash).erase(hash, id); }
+  std::size_t size() const {
+    std::size_t count = 0;
+    for (const auto& part : parts_) count += part.count;
+    return count;
   }
-  void erase(std::uint64_t hash, std::uint32_t id);
-  std::size_t size() const { return count_; }
-  void prefetch(std::uint64_t hash) const {
-    __builtin_prefetch(&slots_[static_cast<std::uint32_t>(hash) & mask()]);
-  }
+  void prefetch(std::uint64_t hash) const { part(hash).prefetch(hash); }
 
  private:
   struct Slot {
     std::uint32_t tag = 0;
     std::uint32_t id = kNone;
   };
-  std::size_t mask() const { return slots_.size() - 1; }
-  void place(Slot slot) {
-    auto at = slot.tag & mask();
-    while (slots_[at].id != kNone) at = (at + 1) & mask();
-    slots_[at] = slot;
-  }
-  void grow() {
-    std::vector<Slot> old(slots_.size() * 2);
-    old.swap(slots_);
-    for (const auto& slot : old) {
-      if (slot.id != kNone) place(slot);
-    }
-  }
+  struct Part {
+    std::vector<Slot> slots = std::vector<Slot>(16);
+    std::size_t count = 0;
 
-  std::vector<Slot> slots_;
-  std::size_t count_ = 0;
+    std::size_t mask() const { return slots.size() - 1; }
+    template <class Same>
+    std::uint32_t find(std::uint64_t hash, Same&& same) const {
+      const auto tag = static_cast<std::uint32_t>(hash);
+      for (auto at = tag & mask(); slots[at].id != kNone; at = (at + 1) & mask()) {
+        if (slots[at].tag == tag && same(slots[at].id)) return slots[at].id;
+      }
+      return kNone;
+    }
+    void insert(std::uint64_t hash, std::uint32_t id) {
+      if ((count + 1) * 4 > slots.size() * 3) grow();
+      place({static_cast<std::uint32_t>(hash), id});
+      ++count;
+    }
+    void erase(std::uint64_t hash, std::uint32_t id);
+    void prefetch(std::uint64_t hash) const {
+      __builtin_prefetch(&slots[static_cast<std::uint32_t>(hash) & mask()]);
+    }
+    void place(Slot slot) {
+      auto at = slot.tag & mask();
+      while (slots[at].id != kNone) at = (at + 1) & mask();
+      slots[at] = slot;
+    }
+    void grow() {
+      std::vector<Slot> old(slots.size() * 2);
+      old.swap(slots);
+      for (const auto& slot : old) {
+        if (slot.id != kNone) place(slot);
+      }
+    }
+  };
+  static constexpr int kPartBits = 6;
+  static std::size_t number(std::uint64_t hash) { return hash >> (64 - kPartBits); }
+  Part& part(std::uint64_t hash) { return parts_[number(hash)]; }
+  const Part& part(std::uint64_t hash) const { return parts_[number(hash)]; }
+
+  std::array<Part, 1u << kPartBits> parts_;
 };
 
-inline void HashTable::erase(std::uint64_t hash, std::uint32_t id) {
+inline void HashTable::Part::erase(std::uint64_t hash, std::uint32_t id) {
   auto hole = static_cast<std::uint32_t>(hash) & mask();
-  while (slots_[hole].id != id) {
-    RASK_ASSERT(slots_[hole].id != kNone);
+  while (slots[hole].id != id) {
+    RASK_ASSERT(slots[hole].id != kNone);
     hole = (hole + 1) & mask();
   }
   // Close the hole with the next slots that may stand there, so that no probe stops too early.
-  for (auto at = (hole + 1) & mask(); slots_[at].id != kNone; at = (at + 1) & mask()) {
-    const auto home = slots_[at].tag & mask();
+  for (auto at = (hole + 1) & mask(); slots[at].id != kNone; at = (at + 1) & mask()) {
+    const auto home = slots[at].tag & mask();
     if (((at - home) & mask()) < ((at - hole) & mask())) continue;
-    slots_[hole] = slots_[at];
+    slots[hole] = slots[at];
     hole = at;
   }
-  slots_[hole] = Slot{};
-  --count_;
+  slots[hole] = Slot{};
+  --count;
 }
 
 // Numbers kept sorted: sets of workers, small, read often.
