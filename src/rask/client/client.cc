@@ -1,6 +1,7 @@
 #include "rask/client/client.h"
 
 #include "rask/client/core.h"
+#include "rask/graph/delayed_node.h"
 #include "rask/client/current.h"
 #include "rask/client/keys.h"
 #include "rask/graph/task.h"
@@ -10,6 +11,7 @@ namespace rask {
 using internal::Core;
 using internal::Deadline;
 using internal::FutureRef;
+using internal::DelayedNode;
 using internal::NewTask;
 
 namespace {
@@ -109,6 +111,33 @@ std::vector<FutureRef> Client::compute_keys(const Graph& graph, const std::vecto
     tasks.push_back({node.key, node.dependencies, node.run_spec});
   }
   return core_->submit_graph(std::move(tasks), keys, annotations_of(options));
+}
+
+std::vector<FutureRef> Client::submit_nodes(
+    const std::vector<const DelayedNode*>& nodes) {
+  const internal::Plan plan = internal::plan_of(nodes);
+  std::vector<NewTask> tasks;
+  tasks.reserve(plan.nodes.size());
+  for (const std::uint32_t place : plan.ordered()) {
+    const DelayedNode& node = *plan.nodes[place];
+    auto [dependencies, run_spec] = internal::written_call(node);
+    NewTask task{node.key(), std::move(dependencies), std::move(run_spec), nullptr};
+    const DelayedOptions options = node.options();
+    if (options.retries != 0 || options.priority != 0 || !options.workers.empty() ||
+        !options.resources.empty()) {
+      SubmitOptions own;
+      own.workers = options.workers;
+      own.allow_other_workers = options.allow_other_workers;
+      own.resources = options.resources;
+      own.retries = options.retries;
+      own.priority = options.priority;
+      task.annotations = annotations_of(own);
+    }
+    tasks.push_back(std::move(task));
+  }
+  std::vector<Key> wanted;
+  for (const DelayedNode* node : nodes) wanted.push_back(node->key());
+  return core_->submit_graph(std::move(tasks), wanted, nullptr);
 }
 
 std::vector<std::optional<wire::Payload>> Client::fetch(const std::vector<FutureRef>& futures,

@@ -31,12 +31,23 @@
 
 namespace rask {
 
+template <class T>
+class Delayed;
+
+class Client;
+
 namespace internal {
 
+class Computation;
 class Core;
+class DelayedNode;
 
 template <class A>
 concept NotOptions = !std::same_as<std::remove_cvref_t<A>, SubmitOptions>;
+
+std::unique_ptr<Computation> compute_on(Client& client,
+                                        const std::vector<const DelayedNode*>& targets,
+                                        bool collect);
 
 struct ScatterItem {
   std::string type;
@@ -177,6 +188,27 @@ class Client {
       return std::tuple<Future<T>...>{Future<T>{std::move(refs[I])}...};
     }(std::index_sequence_for<T...>{});
   }
+  // Starts the tasks of lazy calls and keeps their results on the cluster; what they share runs once.
+  // See rask/client/delayed.h. `compute` is Dask's other name for it.
+  template <class T>
+  Future<T> persist(const Delayed<T>& call) {
+    return Future<T>{std::move(submit_nodes({call.node().get()}).front())};
+  }
+  template <class T>
+  std::vector<Future<T>> persist(const std::vector<Delayed<T>>& calls) {
+    std::vector<const internal::DelayedNode*> nodes;
+    for (const Delayed<T>& call : calls) nodes.push_back(call.node().get());
+    return typed<T>(submit_nodes(nodes));
+  }
+  template <class T>
+  Future<T> compute(const Delayed<T>& call) {
+    return persist(call);
+  }
+  template <class T>
+  std::vector<Future<T>> compute(const std::vector<Delayed<T>>& calls) {
+    return persist(calls);
+  }
+
   // compute and result at once.
   template <class T>
   T get(const Graph& graph, const Node<T>& node) {
@@ -369,6 +401,10 @@ class Client {
   void scatter_direct(const wire::Value& data, const ScatterOptions& options);
   std::vector<internal::FutureRef> compute_keys(const Graph& graph, const std::vector<Key>& keys,
                                                 const SubmitOptions& options);
+  friend std::unique_ptr<internal::Computation> internal::compute_on(
+      Client& client, const std::vector<const internal::DelayedNode*>& targets, bool collect);
+  std::vector<internal::FutureRef> submit_nodes(
+      const std::vector<const internal::DelayedNode*>& nodes);
   internal::FutureRef desire(const Key& key);
   void cancel_refs(const std::vector<internal::FutureRef>& futures, const CancelOptions& options);
   void retry_refs(const std::vector<internal::FutureRef>& futures);

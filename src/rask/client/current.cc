@@ -40,6 +40,14 @@ void internal::remove_current(Client* client) {
   std::erase(clients().made, client);
 }
 
+Client* internal::current_client() {
+  if (current_task() == nullptr) {
+    const std::lock_guard lock{clients().mutex};
+    if (clients().made.empty()) return nullptr;
+  }
+  return &get_client();
+}
+
 Client& get_client() {
   Clients& all = clients();
   const TaskContext* context = current_task();

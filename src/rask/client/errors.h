@@ -3,6 +3,7 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "rask/base/result.h"
 
@@ -49,6 +50,8 @@ class TaskError : public ClientError {
   std::string key;
   std::string worker;     // Empty: not known.
   std::string traceback;  // Text; may be empty.
+  // Of a graph that was computed: from the task that threw to the one that was asked for.
+  std::vector<std::string> chain = {};
 };
 
 }  // namespace rask

@@ -52,7 +52,8 @@ std::vector<FutureRef> Core::submit_graph(std::vector<NewTask>&& tasks, std::spa
   for (NewTask& task : tasks) {
     const auto order = static_cast<std::int64_t>(graph.tasks.size());
     graph.tasks.push_back({std::move(task.key), std::move(task.dependencies),
-                           std::move(task.run_spec), annotations, order});
+                           std::move(task.run_spec),
+                           task.annotations ? std::move(task.annotations) : annotations, order});
   }
   for (const Key& key : wanted) {
     bool fresh = false;

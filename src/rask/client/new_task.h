@@ -1,9 +1,14 @@
 #pragma once
 // A task on its way from the user's call to the scheduler. Internal to this room.
+#include <memory>
 #include <vector>
 
 #include "rask/graph/key.h"
 #include "rask/wire/payload.h"
+
+namespace rask::protocol {
+struct Annotations;
+}
 
 namespace rask::internal {
 
@@ -11,6 +16,7 @@ struct NewTask {
   Key key;
   std::vector<Key> dependencies;
   wire::Payload run_spec;
+  std::shared_ptr<const protocol::Annotations> annotations = nullptr;  // Of this task alone.
 };
 
 }  // namespace rask::internal

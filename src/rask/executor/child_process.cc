@@ -140,4 +140,21 @@ std::string describe_exit(int wait_status) {
   return fmt::format("exited with code {}", WEXITSTATUS(wait_status));
 }
 
+std::string run_program(const std::vector<std::string>& command) {
+  std::vector<std::string> words{command};
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  int pid = 0;
+  const int error =
+      ::posix_spawnp(&pid, words[0].c_str(), &actions, nullptr, pointers(words).data(), environ);
+  ::posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) return words[0] + ": " + std::strerror(error);
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0) {
+    if (errno != EINTR) return words[0] + ": " + std::strerror(errno);
+  }
+  return status == 0 ? std::string{} : words[0] + " " + describe_exit(status);
+}
+
 }  // namespace rask::executor

@@ -43,6 +43,10 @@ class ChildProcess {
   std::shared_ptr<State> state_;
 };
 
+// Runs a program that is found in the PATH to its end, without input.
+//   returns  why it failed; empty: it did not
+std::string run_program(const std::vector<std::string>& command);
+
 // "was killed by signal 9 (Killed)", "exited with code 1".
 std::string describe_exit(int wait_status);
 

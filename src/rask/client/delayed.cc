@@ -1,0 +1,212 @@
+#include "rask/client/delayed.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <mutex>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "rask/base/config.h"
+#include "rask/client/core.h"
+#include "rask/client/current.h"
+#include "rask/client/keys.h"
+#include "rask/executor/child_process.h"
+#include "rask/executor/local_run.h"
+
+namespace rask {
+namespace internal {
+namespace {
+
+TaskError task_error(const executor::TargetFailure& failure) {
+  std::string traceback = failure.failure.traceback;
+  for (std::size_t i = 1; i < failure.chain.size(); ++i)
+    traceback += "  needed by " + failure.chain[i].str() + "\n";
+  TaskError error{failure.chain.front().str(), failure.failure.type, failure.failure.message,
+                  failure.failure.worker, traceback};
+  for (const Key& key : failure.chain) error.chain.push_back(key.str());
+  return error;
+}
+
+class LocalComputation final : public Computation {
+ public:
+  LocalComputation(Plan plan, const executor::LocalRunOptions& options)
+      : last_(plan.targets.size(), true), run_(note_last(std::move(plan)), options) {
+    run_.run();
+  }
+
+  void* object(std::size_t target) override { return run_.result(target); }
+  bool is_last(std::size_t target) override { return last_[target]; }
+  wire::Payload payload(std::size_t) override { return {}; }
+  Key key(std::size_t) override { return {}; }
+  std::optional<TaskError> error(std::size_t target) override {
+    if (run_.result(target) != nullptr) return std::nullopt;
+    return task_error(run_.failure(target));
+  }
+  void throw_failure() const {
+    if (const auto failure = run_.first_failure()) throw task_error(*failure);
+  }
+
+ private:
+  Plan note_last(Plan plan) {
+    std::unordered_map<std::uint32_t, std::size_t> last;
+    for (std::size_t i = 0; plan.targets.size() > 1 && i < plan.targets.size(); ++i) {
+      const auto [at, fresh] = last.try_emplace(plan.targets[i], i);
+      if (fresh) continue;
+      last_[at->second] = false;
+      at->second = i;
+    }
+    return plan;
+  }
+
+  std::vector<bool> last_;
+  executor::LocalRun run_;
+};
+
+class ClusterComputation final : public Computation {
+ public:
+  ClusterComputation(std::vector<FutureRef> futures,
+                     std::vector<std::optional<wire::Payload>> payloads,
+                     std::vector<std::optional<TaskError>> errors)
+      : futures_(std::move(futures)), payloads_(std::move(payloads)), errors_(std::move(errors)) {}
+
+  void* object(std::size_t) override { return nullptr; }
+  bool is_last(std::size_t) override { return true; }
+  wire::Payload payload(std::size_t target) override { return *payloads_[target]; }
+  Key key(std::size_t target) override { return futures_[target]->key; }
+  std::optional<TaskError> error(std::size_t target) override { return errors_[target]; }
+
+ private:
+  std::vector<FutureRef> futures_;
+  std::vector<std::optional<wire::Payload>> payloads_;
+  std::vector<std::optional<TaskError>> errors_;
+};
+
+/// The keys from the task that failed to the target, by what the scheduler says of them.
+std::vector<std::string> chain_to(Core& core, const DelayedNode* target) {
+  const DelayedNode* const targets[] = {target};
+  const Plan plan = plan_of(targets);
+  std::vector<Key> keys;
+  for (const DelayedNode* node : plan.nodes) keys.push_back(node->key());
+  const wire::Value states = core.call(
+      wire::Value::object({{"op", "get_task_status"}, {"keys", list_of(keys)}}), 30);
+  std::unordered_set<Key> erred_keys;
+  for (const auto& [name, state] : states.as_map())
+    if (state.as_text() == "erred") erred_keys.insert(key_of(name));
+  std::vector<bool> erred(plan.nodes.size());
+  for (std::size_t place = 0; place < plan.nodes.size(); ++place)
+    erred[place] = erred_keys.contains(plan.nodes[place]->key());
+  std::vector<std::string> chain;
+  for (std::uint32_t place = plan.targets.front();;) {
+    chain.push_back(plan.nodes[place]->key().str());
+    const auto dependencies = plan.dependencies_of(place);
+    const auto next = std::ranges::find_if(dependencies, [&](auto d) { return erred[d]; });
+    if (next == dependencies.end()) break;
+    place = *next;
+  }
+  std::ranges::reverse(chain);
+  return chain;
+}
+
+}  // namespace
+
+std::unique_ptr<Computation> compute_on(Client& client,
+                                        const std::vector<const DelayedNode*>& targets,
+                                        bool collect) {
+  auto futures = client.submit_nodes(targets);
+  std::vector<std::optional<TaskError>> errors(targets.size());
+  std::vector<FutureRef> finished;
+  std::vector<std::size_t> places;
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    errors[i] = FutureBase{futures[i]}.exception();
+    if (errors[i]) {
+      errors[i]->chain = chain_to(*client.core_, targets[i]);
+      errors[i]->key = errors[i]->chain.front();
+      if (!collect) throw *errors[i];
+    } else {
+      finished.push_back(futures[i]);
+      places.push_back(i);
+    }
+  }
+  auto fetched = client.fetch(finished, Errors::raise, kForever);
+  std::vector<std::optional<wire::Payload>> payloads(targets.size());
+  for (std::size_t i = 0; i < places.size(); ++i) payloads[places[i]] = std::move(fetched[i]);
+  return std::make_unique<ClusterComputation>(std::move(futures), std::move(payloads),
+                                              std::move(errors));
+}
+
+std::unique_ptr<Computation> compute_nodes(const Where& where,
+                                           std::vector<const DelayedNode*> targets, bool collect) {
+  if (where.client() != nullptr) return compute_on(*where.client(), targets, collect);
+  auto done = std::make_unique<LocalComputation>(
+      plan_of(targets), executor::LocalRunOptions{.num_workers = where.num_workers(),
+                                                  .stop_on_error = !collect});
+  if (!collect) done->throw_failure();
+  return done;
+}
+
+void visualize_nodes(std::vector<const DelayedNode*> targets, const std::string& path,
+                     Colour colour) {
+  const std::string dot =
+      to_dot(plan_of(targets), colour == Colour::order ? DrawnColour::order : DrawnColour::none);
+  const auto dot_at = path.rfind('.');
+  const std::string format = dot_at == std::string::npos ? "" : path.substr(dot_at + 1);
+  if (format.empty() || format.find('/') != std::string::npos)
+    throw ClientError{"cannot draw " + path + ": its name has no ending such as .svg or .png"};
+  const std::string source = format == "dot" ? path : path + ".dot";
+  if (std::ofstream out{source}; !(out << dot) || !out.flush())
+    throw ClientError{"cannot write " + source};
+  if (format == "dot") return;
+  const auto why = executor::run_program({"dot", "-T" + format, "-o", path, source});
+  std::remove(source.c_str());
+  if (!why.empty())
+    throw ClientError{"cannot draw " + path + " with graphviz (its program `dot` must be in the " +
+                      "PATH): " + why};
+}
+
+}  // namespace internal
+
+// ---- The default --------------------------------------------------------------------------------
+
+namespace {
+
+std::mutex g_scheduler_mutex;
+std::optional<Where>& chosen_scheduler() {
+  static std::optional<Where> chosen;
+  return chosen;
+}
+
+}  // namespace
+
+void set_scheduler(std::optional<Where> where) {
+  const std::lock_guard lock{g_scheduler_mutex};
+  chosen_scheduler() = where;
+}
+
+Where default_scheduler() {
+  {
+    const std::lock_guard lock{g_scheduler_mutex};
+    if (chosen_scheduler()) return *chosen_scheduler();
+  }
+  static const Config& config = *new Config([] {
+    auto loaded = Config::load(environment());
+    if (!loaded.ok()) throw ClientError{loaded.error()};
+    return std::move(loaded).value();
+  }());
+  const auto name = config.text("scheduler");
+  const auto workers = config.number("num_workers", 0);
+  if (!workers.ok()) throw ClientError{workers.error()};
+  const int num_workers = static_cast<int>(workers.value());
+  if (!name) {
+    Client* client = internal::current_client();
+    return client != nullptr ? Where{*client} : Where{Threads{num_workers}};
+  }
+  if (*name == "threads" || *name == "threading") return Threads{num_workers};
+  if (*name == "synchronous" || *name == "sync" || *name == "single-threaded") return synchronous;
+  if (*name == "distributed" || *name == "dask.distributed") return get_client();
+  throw ClientError{"the setting `scheduler` is " + *name +
+                    "; it may be threads, synchronous or distributed"};
+}
+
+}  // namespace rask

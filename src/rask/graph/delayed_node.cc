@@ -1,0 +1,236 @@
+#include "rask/graph/delayed_node.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <random>
+#include <unordered_map>
+
+#include "rask/graph/delayed_call.h"
+
+namespace rask::internal {
+namespace {
+
+/// Held for microseconds, or for as long as a plan is made: nodes are marked meanwhile.
+class Lock {
+ public:
+  Lock() {
+    while (flag_.test_and_set(std::memory_order_acquire)) flag_.wait(true);
+  }
+  ~Lock() {
+    flag_.clear(std::memory_order_release);
+    flag_.notify_one();
+  }
+  Lock(const Lock&) = delete;
+  Lock& operator=(const Lock&) = delete;
+
+ private:
+  static inline std::atomic_flag flag_;
+};
+
+std::uint64_t random_number() {
+  thread_local std::mt19937_64 random = [] {
+    std::random_device device;
+    std::seed_seq seed{device(), device(), device(), device()};
+    return std::mt19937_64{seed};
+  }();
+  return random();
+}
+
+}  // namespace
+
+struct DelayedNode::Details {
+  DelayedOptions options;
+  std::atomic<bool> has_key = false;
+  Key key;
+};
+
+DelayedNode::~DelayedNode() { delete details_.load(std::memory_order_relaxed); }
+
+// A chain of a million calls must not be taken down by a million nested destructors.
+void DelayedNode::release() const {
+  if (count_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  thread_local std::vector<const DelayedNode*>* doomed = nullptr;
+  if (doomed != nullptr) {
+    doomed->push_back(this);
+    return;
+  }
+  std::vector<const DelayedNode*> own{this};
+  doomed = &own;
+  while (!own.empty()) {
+    const DelayedNode* node = own.back();
+    own.pop_back();
+    delete node;
+  }
+  doomed = nullptr;
+}
+
+void DelayedNode::set_options(DelayedOptions options) {
+  auto* details = new Details;
+  details->options = std::move(options);
+  delete details_.exchange(details);
+}
+
+DelayedOptions DelayedNode::options() const {
+  const Details* details = details_.load(std::memory_order_acquire);
+  return details == nullptr ? DelayedOptions{} : details->options;
+}
+
+const Key& DelayedNode::key() const {
+  const Details* details = details_.load(std::memory_order_acquire);
+  if (details != nullptr && details->has_key.load(std::memory_order_acquire)) return details->key;
+  // The key of a pure call needs those of its dependencies, which may be many.
+  const DelayedNode* const self[] = {this};
+  if (options().pure)
+    for (const DelayedNode* node : plan_of(self).nodes) node->own_key();
+  return own_key();
+}
+
+// REQUIRES, of a pure call, that its dependencies have theirs.
+const Key& DelayedNode::own_key() const {
+  Details* details = details_.load(std::memory_order_acquire);
+  if (details == nullptr) {
+    auto* fresh = new Details;
+    if (details_.compare_exchange_strong(details, fresh))
+      details = fresh;
+    else
+      delete fresh;
+  }
+  if (details->has_key.load(std::memory_order_acquire)) return details->key;
+  Key key;
+  if (!details->options.name.empty()) {
+    key = Key{details->options.name};
+  } else if (details->options.pure) {
+    TaskWriter call;
+    write(call);
+    key = pure_key(function(), call);
+  } else {
+    key = numbered_key(function(), random_number(), random_number());
+  }
+  const Lock lock;
+  if (!details->has_key.load(std::memory_order_relaxed)) {
+    details->key = std::move(key);
+    details->has_key.store(true, std::memory_order_release);
+  }
+  return details->key;
+}
+
+Plan plan_of(std::span<const DelayedNode* const> targets) {
+  struct Visit {
+    const DelayedNode* node;
+    std::uint32_t next;  // In `pending`: its dependencies that have not been looked at …
+    std::uint32_t end;   // … and their end.
+  };
+  constexpr std::uint32_t kOnPath = 0xffff'ffff;
+  const Lock lock;
+  Plan plan;
+  plan.targets.reserve(targets.size());
+  plan.held.reserve(targets.size());
+  plan.dependency_offsets.push_back(0);
+  std::vector<const DelayedNode*> pending;
+  std::vector<Visit> path;
+  const auto enter = [&](const DelayedNode* node) {
+    if (node->mark_ != 0) return;
+    node->mark_ = kOnPath;
+    const auto begin = static_cast<std::uint32_t>(pending.size());
+    node->add_dependencies(pending);
+    path.push_back({node, begin, static_cast<std::uint32_t>(pending.size())});
+  };
+  for (const DelayedNode* target : targets) {
+    enter(target);
+    while (!path.empty()) {
+      Visit& visit = path.back();
+      if (visit.next < visit.end) {
+        enter(pending[visit.next++]);
+        continue;
+      }
+      // All that it needs is in: arguments are known by their places.
+      const DelayedNode* node = visit.node;
+      path.pop_back();
+      const std::uint32_t begin = path.empty() ? 0 : path.back().end;
+      for (std::size_t i = begin; i < pending.size(); ++i)
+        plan.dependencies.push_back(pending[i]->mark_ - 1);
+      pending.resize(begin);
+      plan.dependency_offsets.push_back(static_cast<std::uint32_t>(plan.dependencies.size()));
+      plan.nodes.push_back(node);
+      node->mark_ = static_cast<std::uint32_t>(plan.nodes.size());
+    }
+    plan.targets.push_back(target->mark_ - 1);
+    target->retain();
+    plan.held.emplace_back(target);
+  }
+  for (const DelayedNode* node : plan.nodes) node->mark_ = 0;
+  return plan;
+}
+
+std::vector<std::uint32_t> Plan::ordered() const {
+  // Each dependency once, for who counts them.
+  std::vector<std::uint32_t> offsets{0};
+  std::vector<std::uint32_t> once;
+  offsets.reserve(nodes.size() + 1);
+  once.reserve(dependencies.size());
+  for (std::uint32_t place = 0; place < nodes.size(); ++place) {
+    const auto begin = static_cast<std::ptrdiff_t>(once.size());
+    for (const std::uint32_t dependency : dependencies_of(place)) once.push_back(dependency);
+    std::sort(once.begin() + begin, once.end());
+    once.erase(std::unique(once.begin() + begin, once.end()), once.end());
+    offsets.push_back(static_cast<std::uint32_t>(once.size()));
+  }
+  return graph::order({.offsets = offsets, .dependencies = once}).value();
+}
+
+TaskValue run_by_name(const DelayedNode& node, const std::vector<const DelayedNode*>& dependencies,
+                      Inputs inputs) {
+  std::unordered_map<Key, TaskValue> values;
+  for (const DelayedNode* dependency : dependencies)
+    values.insert_or_assign(dependency->key(), dependency->view(inputs.take()));
+  const WrittenCall call = written_call(node);
+  auto outcome = run_task(call.run_spec, [&](const Key& key) { return values[key]; });
+  if (auto* value = std::get_if<TaskValue>(&outcome)) return std::move(*value);
+  if (auto* failure = std::get_if<TaskFailure>(&outcome)) throw ForeignFailure{std::move(*failure)};
+  throw ArgumentError{"a task that asks to run elsewhere needs a cluster"};
+}
+
+WrittenCall written_call(const DelayedNode& node) {
+  TaskWriter call;
+  node.write(call);
+  WrittenCall written;
+  written.dependencies = call.take_dependencies();
+  written.run_spec = call.take(node.key());
+  return written;
+}
+
+std::string to_dot(const Plan& plan, DrawnColour colour) {
+  std::vector<std::uint32_t> place(plan.nodes.size());
+  if (colour == DrawnColour::order) {
+    const auto sequence = plan.ordered();
+    for (std::uint32_t i = 0; i < sequence.size(); ++i) place[sequence[i]] = i;
+  }
+  std::string dot = "digraph {\n  rankdir=BT\n  node [fontname=\"helvetica\"]\n";
+  for (std::uint32_t i = 0; i < plan.nodes.size(); ++i) {
+    std::string label{short_function_name(plan.nodes[i]->function())};
+    std::string fill;
+    if (colour == DrawnColour::order) {
+      label += fmt::format("\\n{}", place[i]);
+      // From blue (first) to red (last).
+      const double part =
+          plan.nodes.size() < 2
+              ? 0
+              : static_cast<double>(place[i]) / static_cast<double>(plan.nodes.size() - 1);
+      fill = fmt::format(", style=filled, fillcolor=\"{:.3f} 0.45 0.95\"", 0.62 * (1 - part));
+    }
+    dot += fmt::format("  f{} [shape=circle, label=\"{}\", tooltip=\"{}\"{}]\n", i, label,
+                       plan.nodes[i]->key().str(), fill);
+    dot += fmt::format("  r{} [shape=box, label=\"{}\"]\n  f{} -> r{}\n", i,
+                       std::ranges::find(plan.targets, i) != plan.targets.end() ? "result" : "", i,
+                       i);
+    std::vector<std::uint32_t> needs(plan.dependencies_of(i).begin(),
+                                     plan.dependencies_of(i).end());
+    std::ranges::sort(needs);
+    needs.erase(std::unique(needs.begin(), needs.end()), needs.end());
+    for (const std::uint32_t need : needs) dot += fmt::format("  r{} -> f{}\n", need, i);
+  }
+  return dot + "}\n";
+}
+
+}  // namespace rask::internal
