@@ -37,6 +37,8 @@ packages=(
   libgtest-dev          # 1.12
   libgmock-dev
   libbenchmark-dev      # 1.7
+  libtbb-dev            # 2021.8: what local graphs are measured against
+  graphviz              # 2.42: draws graphs
   clang-19              # 19.1: fuzz targets
   libclang-rt-19-dev    # its sanitizers
   clang-format-19

@@ -14,6 +14,7 @@
 #include "rask/client/keys.h"
 #include "rask/executor/child_process.h"
 #include "rask/executor/local_run.h"
+#include "rask/executor/process_pool.h"
 
 namespace rask {
 namespace internal {
@@ -141,7 +142,10 @@ std::unique_ptr<Computation> compute_nodes(const Where& where,
   if (where.client() != nullptr) return compute_on(*where.client(), targets, collect);
   auto done = std::make_unique<LocalComputation>(
       plan_of(targets), executor::LocalRunOptions{.num_workers = where.num_workers(),
-                                                  .stop_on_error = !collect});
+                                                  .stop_on_error = !collect,
+                                                  .call = where.in_processes()
+                                                              ? executor::call_in_process
+                                                              : executor::LocalRunOptions::Call{}});
   if (!collect) done->throw_failure();
   return done;
 }
@@ -203,10 +207,11 @@ Where default_scheduler() {
     return client != nullptr ? Where{*client} : Where{Threads{num_workers}};
   }
   if (*name == "threads" || *name == "threading") return Threads{num_workers};
+  if (*name == "processes" || *name == "multiprocessing") return Processes{num_workers};
   if (*name == "synchronous" || *name == "sync" || *name == "single-threaded") return synchronous;
   if (*name == "distributed" || *name == "dask.distributed") return get_client();
   throw ClientError{"the setting `scheduler` is " + *name +
-                    "; it may be threads, synchronous or distributed"};
+                    "; it may be threads, processes, synchronous or distributed"};
 }
 
 }  // namespace rask

@@ -4,7 +4,7 @@
 //   auto table  = rask::delayed<load>(path);               // rask::Delayed<Table>; nothing runs yet
 //   auto report = rask::delayed<summarize>(std::vector{rask::delayed<analyze>(table)});
 //   Report r = report.compute();                           // where rask::set_scheduler says; threads
-//   Report s = report.compute(client);                     // or rask::synchronous, rask::threads
+//   Report s = report.compute(client);                     // or rask::threads, rask::processes …
 //   auto [a, b] = rask::compute(table, report);            // what they share runs once
 //   rask::Future<Report> held = client.persist(report);
 //
@@ -35,26 +35,37 @@ struct Threads {
   int num_workers = 0;
 };
 
+/// In processes of this program on this machine, without a network: for functions that crash, leak or
+/// share what they should not. Needs rask::init at the beginning of main.
+struct Processes {
+  int num_workers = 0;
+};
+
 inline constexpr Synchronous synchronous{};
 inline constexpr Threads threads{};
+inline constexpr Processes processes{};
 
 /// One of the above, or a Client.
 class Where {
  public:
   Where(Synchronous) : num_workers_(1) {}
   Where(Threads own) : num_workers_(own.num_workers) {}
+  Where(Processes own) : num_workers_(own.num_workers), in_processes_(true) {}
   Where(Client& client) : client_(&client) {}
 
   Client* client() const { return client_; }         // Null: in this process.
-  int num_workers() const { return num_workers_; }  // Of threads; 0: one for each core.
+  int num_workers() const { return num_workers_; }  // 0: one for each core.
+  bool in_processes() const { return in_processes_; }
 
  private:
   Client* client_ = nullptr;
   int num_workers_ = 0;
+  bool in_processes_ = false;
 };
 
 /// Where compute() without a place computes from now on; nullopt: as if it had not been said, which is
-/// what the settings `scheduler` ("threads", "synchronous", "distributed") and `num_workers` say, else
+/// what the settings `scheduler` ("threads", "processes", "synchronous",
+/// "distributed") and `num_workers` say, else
 /// the client that was made last, else threads.
 void set_scheduler(std::optional<Where> where);
 ///   throws  ClientError: the setting `scheduler` names none, or there is no client

@@ -52,13 +52,14 @@ decltype(auto) read_as(const U& value) {
 
 // ---- Arguments ----------------------------------------------------------------------------------
 //
-// Each kind: dependencies(to), get(inputs) gives a T or a const T&, write(call).
+// Each kind: dependencies(to), outside(to), get(inputs) gives a T or a const T&, write(call).
 
 template <class T>
 struct ValueArgument {
   T value;
 
   void dependencies(std::vector<const DelayedNode*>&) const {}
+  void outside(OutsideValues&) const {}
   const T& get(Inputs&) const { return value; }
   void write(TaskWriter& call) const { encode<T>(call.encoder(), value); }
 };
@@ -68,6 +69,7 @@ struct HandleArgument {
   NodeRef node;
 
   void dependencies(std::vector<const DelayedNode*>& to) const { to.push_back(node.get()); }
+  void outside(OutsideValues&) const {}
   decltype(auto) get(Inputs& inputs) const {
     return read_as<T>(std::as_const(inputs.take().as<StoredResult<U>>()));
   }
@@ -80,6 +82,9 @@ struct FutureArgument {
   Future future;
 
   void dependencies(std::vector<const DelayedNode*>&) const {}
+  void outside(OutsideValues& to) const {
+    to.emplace_back(future.key(), TaskValue::of(future.result()));
+  }
   T get(Inputs&) const { return T{read_as<T>(future.result())}; }
   void write(TaskWriter& call) const { call.dependency(future.key()); }
 };
@@ -90,6 +95,9 @@ struct ListArgument {
 
   void dependencies(std::vector<const DelayedNode*>& to) const {
     for (const Item& item : items) item.dependencies(to);
+  }
+  void outside(OutsideValues& to) const {
+    for (const Item& item : items) item.outside(to);
   }
   T get(Inputs& inputs) const {
     T list;
@@ -109,6 +117,9 @@ struct MapArgument {
 
   void dependencies(std::vector<const DelayedNode*>& to) const {
     for (const auto& [name, item] : items) item.dependencies(to);
+  }
+  void outside(OutsideValues& to) const {
+    for (const auto& [name, item] : items) item.outside(to);
   }
   T get(Inputs& inputs) const {
     T map;
@@ -131,6 +142,9 @@ struct TupleArgument {
 
   void dependencies(std::vector<const DelayedNode*>& to) const {
     std::apply([&](const auto&... item) { (item.dependencies(to), ...); }, items);
+  }
+  void outside(OutsideValues& to) const {
+    std::apply([&](const auto&... item) { (item.outside(to), ...); }, items);
   }
   T get(Inputs& inputs) const {
     // Braces: from left to right.
@@ -289,6 +303,11 @@ class TypedNode : public DelayedNode {
   TaskValue view(Slot& result) const final {
     return TaskValue::share<T>(std::shared_ptr<const T>{&result.as<T>(), [](const T*) {}});
   }
+  void read(const wire::Payload& payload, Slot& result) const final {
+    auto value = decode_payload<T>(payload);
+    if (!value.ok()) throw ArgumentError{value.error().message};
+    result.emplace<T>([&] { return std::move(value).value(); });
+  }
 };
 
 /// What is the same of all calls with these kinds of arguments.
@@ -299,6 +318,9 @@ class CallNodeBase : public TypedNode<T> {
 
   void add_dependencies(std::vector<const DelayedNode*>& to) const final {
     std::apply([&](const auto&... argument) { (argument.dependencies(to), ...); }, arguments_);
+  }
+  void add_outside_values(OutsideValues& to) const final {
+    std::apply([&](const auto&... argument) { (argument.outside(to), ...); }, arguments_);
   }
   void write(TaskWriter& call) const final {
     call.begin(this->function(), sizeof...(Arguments));
@@ -349,8 +371,7 @@ class CallNode final : public CallNodeBase<StoredResult<typename Function<F>::Re
 };
 
 /// A call by name: what was registered, or is known to workers.
-TaskValue run_by_name(const DelayedNode& node, const std::vector<const DelayedNode*>& dependencies,
-                      Inputs inputs);
+TaskValue run_by_name(const DelayedNode& node, Inputs inputs);
 
 template <class R, class... Arguments>
 class NamedCallNode final : public CallNodeBase<StoredResult<R>, Arguments...> {
@@ -361,9 +382,7 @@ class NamedCallNode final : public CallNodeBase<StoredResult<R>, Arguments...> {
 
   void run(Inputs inputs, Slot& result) const override {
     using T = StoredResult<R>;
-    std::vector<const DelayedNode*> dependencies;
-    this->add_dependencies(dependencies);
-    auto value = run_by_name(*this, dependencies, inputs).template as<T>();
+    auto value = run_by_name(*this, inputs).template as<T>();
     if (!value.ok()) throw ArgumentError{value.error().message};
     result.emplace<T>([&] { return T(*value.value()); });
   }

@@ -179,11 +179,20 @@ std::vector<std::uint32_t> Plan::ordered() const {
   return graph::order({.offsets = offsets, .dependencies = once}).value();
 }
 
-TaskValue run_by_name(const DelayedNode& node, const std::vector<const DelayedNode*>& dependencies,
-                      Inputs inputs) {
+std::unordered_map<Key, TaskValue> values_for(const DelayedNode& node, Inputs inputs) {
   std::unordered_map<Key, TaskValue> values;
+  std::vector<const DelayedNode*> dependencies;
+  node.add_dependencies(dependencies);
   for (const DelayedNode* dependency : dependencies)
     values.insert_or_assign(dependency->key(), dependency->view(inputs.take()));
+  OutsideValues outside;
+  node.add_outside_values(outside);
+  for (auto& [key, value] : outside) values.insert_or_assign(key, std::move(value));
+  return values;
+}
+
+TaskValue run_by_name(const DelayedNode& node, Inputs inputs) {
+  auto values = values_for(node, inputs);
   const WrittenCall call = written_call(node);
   auto outcome = run_task(call.run_spec, [&](const Key& key) { return values[key]; });
   if (auto* value = std::get_if<TaskValue>(&outcome)) return std::move(*value);

@@ -8,6 +8,7 @@
 #include <new>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -77,6 +78,7 @@ class Inputs {
 };
 
 struct Plan;
+using OutsideValues = std::vector<std::pair<Key, TaskValue>>;
 
 class DelayedNode {
  public:
@@ -93,6 +95,10 @@ class DelayedNode {
   virtual void destroy(Slot& result) const = 0;
   /// The result as tasks of workers know it; no longer there than the slot's content.
   virtual TaskValue view(Slot& result) const = 0;
+  /// Leaves a result that came from another process in the slot. Throws ArgumentError.
+  virtual void read(const wire::Payload& payload, Slot& result) const = 0;
+  /// Values that the call names by key and that are no results of other calls: those of futures.
+  virtual void add_outside_values(OutsideValues& to) const = 0;
   /// The call as it is sent to a worker.
   virtual void write(TaskWriter& call) const = 0;
   /// The function's name.
@@ -170,6 +176,8 @@ struct WrittenCall {
   wire::Payload run_spec;
 };
 WrittenCall written_call(const DelayedNode& node);
+/// What that run_spec needs, by key; no longer there than the inputs.
+std::unordered_map<Key, TaskValue> values_for(const DelayedNode& node, Inputs inputs);
 
 enum class DrawnColour { none, order };
 
