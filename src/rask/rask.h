@@ -13,6 +13,7 @@
 
 #include "rask/client/as_completed.h"    // IWYU pragma: export
 #include "rask/client/client.h"          // IWYU pragma: export
+#include "rask/client/coordination.h"    // IWYU pragma: export
 #include "rask/client/delayed.h"         // IWYU pragma: export
 #include "rask/cluster/local_cluster.h"  // IWYU pragma: export
 #include "rask/graph/graph.h"            // IWYU pragma: export

@@ -33,6 +33,8 @@ namespace rask {
 
 template <class T>
 class Delayed;
+class MultiLock;
+class Semaphore;
 
 class Client;
 
@@ -41,6 +43,7 @@ namespace internal {
 class Computation;
 class Core;
 class DelayedNode;
+class NamedThing;
 
 template <class A>
 concept NotOptions = !std::same_as<std::remove_cvref_t<A>, SubmitOptions>;
@@ -313,8 +316,8 @@ class Client {
   void unpublish_dataset(const std::string& name);
 
   void log_event(const std::string& topic, const wire::Value& content);
-  std::vector<Event> get_events(const std::string& topic);
-  void subscribe_topic(const std::string& topic, std::function<void(const Event&)> handler);
+  std::vector<TopicEvent> get_events(const std::string& topic);
+  void subscribe_topic(const std::string& topic, std::function<void(const TopicEvent&)> handler);
   void unsubscribe_topic(const std::string& topic);
   void set_metadata(const std::vector<std::string>& keys, const wire::Value& value);
   //   throws  ClientError: there is none, and no default was given
@@ -401,6 +404,9 @@ class Client {
   void scatter_direct(const wire::Value& data, const ScatterOptions& options);
   std::vector<internal::FutureRef> compute_keys(const Graph& graph, const std::vector<Key>& keys,
                                                 const SubmitOptions& options);
+  friend class internal::NamedThing;
+  friend class MultiLock;
+  friend class Semaphore;
   friend std::unique_ptr<internal::Computation> internal::compute_on(
       Client& client, const std::vector<const internal::DelayedNode*>& targets, bool collect);
   std::vector<internal::FutureRef> submit_nodes(

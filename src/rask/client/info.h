@@ -47,7 +47,7 @@ struct StoryLine {
   wire::Value raw;
 };
 
-struct Event {
+struct TopicEvent {
   Seconds time = 0;
   wire::Value content;
 };

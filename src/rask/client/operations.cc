@@ -282,21 +282,21 @@ void Client::log_event(const std::string& topic, const Value& content) {
 
 namespace {
 
-Event event_of(const Value& pair) {
+TopicEvent event_of(const Value& pair) {
   const Value::Array& fields = pair.as_array();
-  return fields.size() == 2 ? Event{fields[0].as_real(), fields[1]} : Event{0, pair};
+  return fields.size() == 2 ? TopicEvent{fields[0].as_real(), fields[1]} : TopicEvent{0, pair};
 }
 
 }  // namespace
 
-std::vector<Event> Client::get_events(const std::string& topic) {
+std::vector<TopicEvent> Client::get_events(const std::string& topic) {
   const Value reply = core_->call(Value::object({{"op", "events"}, {"topic", topic}}), kPatience);
-  std::vector<Event> events;
+  std::vector<TopicEvent> events;
   for (const Value& pair : reply.as_array()) events.push_back(event_of(pair));
   return events;
 }
 
-void Client::subscribe_topic(const std::string& topic, std::function<void(const Event&)> handler) {
+void Client::subscribe_topic(const std::string& topic, std::function<void(const TopicEvent&)> handler) {
   core_->subscribe(
       topic, [handler = std::move(handler)](const Value& event) { handler(event_of(event)); });
 }
