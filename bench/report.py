@@ -178,9 +178,41 @@ def floors(results):
 HOLDS = {">=": operator.ge, ">": operator.gt, "<=": operator.le, "<": operator.lt}
 
 
+LOCAL_NS_MAX, LOCAL_BYTES_MAX, THREADED_RATIO_MIN = 400, 300, 100
+
+
+def print_local(results):
+    """Graphs in one process, about a million tasks: nanoseconds a task, building and computing."""
+    line = "  {:12} {:>24} {:>8} {:>24} {:>8} {:>12} {:>8} {:>12}"
+    print("\nin one process, ns a task   (1,048,576 tasks; median, min - max)")
+    print(line.format("", "rask", "bytes", "oneTBB", "ratio", "threaded", "ratio", "processes"))
+    for shape, of in results.items():
+        def times(engine):
+            ns = of[engine]["ns"]
+            return f"{ns['median']:,.0f}  {ns['min']:,.0f} - {ns['max']:,.0f}"
+        ours = of["rask"]["ns"]["median"]
+        pool = of.get("process_pool")
+        print(line.format(shape, times("rask"), f"{of['rask']['bytes']['median']:.0f}",
+                          times("tbb"), f"{of['tbb']['ns']['median'] / ours:.1f}x",
+                          f"{of['threaded']['ns']['median']:,.0f}",
+                          f"{of['threaded']['ns']['median'] / ours:,.0f}x",
+                          f"{pool['ns']['median']:,.0f}" if pool else "-"))
+
+
+def local_floors(results):
+    for shape, of in results.items():
+        ns = of["rask"]["ns"]["median"]
+        yield f"{shape}: ns a task", ns, "<=", LOCAL_NS_MAX
+        yield f"{shape}: bytes a task", of["rask"]["bytes"]["median"], "<=", LOCAL_BYTES_MAX
+        yield f"{shape}: TBB's time to ours", of["tbb"]["ns"]["median"] / ns, ">=", 1
+        yield (f"{shape}: dask.threaded's time to ours", of["threaded"]["ns"]["median"] / ns, ">=",
+               THREADED_RATIO_MIN)
+
+
 def print_floors(results):
     """Whether all floors hold."""
     asked = list(floors(results)) if "rask" in results else []
+    asked += local_floors(results["local"]) if "local" in results else []
     asked += peer_floors(results["peers"]) if "peers" in results else []
     if asked:
         print("\nfloor                                                     measured        limit")

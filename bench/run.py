@@ -15,9 +15,10 @@ import subprocess
 import sys
 import time
 
+import local
 import peers
 from processes import Cluster, single_thread_workers
-from report import print_floors, print_peers, print_ratios
+from report import print_floors, print_local, print_peers, print_ratios
 from summary import say, spread, summarize
 from tcp_copy import TcpCopy
 
@@ -145,12 +146,19 @@ def main():
     parser.add_argument("--stock-only", action="store_true", help="without rask")
     parser.add_argument("--peers-only", action="store_true",
                         help="only stock's client and workers on rask's scheduler and on stock's")
+    parser.add_argument("--local-only", action="store_true",
+                        help="only graphs that are computed in one process")
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "build/bench/results.json")
     options = parser.parse_args()
 
     plan, nbytes = questions(options.quick), 64 * MIB
     results = {"machine": machine(), "transfer_bytes": nbytes, "quick": options.quick}
+    if not options.stock_only and not options.peers_only:
+        results["local"] = local.run(options.build.resolve() / "bin/local_bench", options.quick)
+    if options.local_only:
+        print_local(results["local"])
+        return 0 if print_floors(results) else 1
     if not options.stock_only and not options.peers_only:
         results["rask"] = run_native(options, plan, nbytes)
     if not options.native_only and not options.peers_only:
@@ -164,6 +172,8 @@ def main():
     options.output.write_text(json.dumps(results, indent=1) + "\n")
     if not options.peers_only:
         print_ratios(results)
+    if "local" in results:
+        print_local(results["local"])
     if "peers" in results:
         print_peers(results["peers"])
     return 0 if print_floors(results) else 1

@@ -1,5 +1,5 @@
-// A pipeline of lazy calls over files: load, clean, analyze each, summarize all. Written once, it runs
-// in this thread, on threads, in processes and on a cluster. Prints the same four times:
+// A pipeline of lazy calls over files: load, clean, analyze each, summarize all. Written once, it
+// runs in this thread, on threads, in processes and on a cluster. Prints the same four times:
 //   3 files, 8 readings, warmest 31.5
 // and then what becomes of a file that cannot be read:
 //   broken.csv: std::runtime_error: broken.csv: line 2 is no reading: "oslo;warm"
@@ -111,7 +111,8 @@ int main(int argc, char** argv) {
   // One of the files is broken: its error is part of the result …
   paths.insert(paths.begin(), (folder / "broken.csv").string());
   std::vector<rask::Delayed<rask::Safe<Analysis>>> safe;
-  for (const std::string& path : paths) safe.push_back(rask::delayed<rask::safe<analyze_file>>(path));
+  for (const std::string& path : paths)
+    safe.push_back(rask::delayed<rask::safe<analyze_file>>(path));
   std::string separator;
   for (const auto& one : rask::compute(rask::processes, safe)) {
     if (one.ok) {

@@ -5,6 +5,7 @@
 //   the best so far: 16
 //   both accounts: 100
 #include <rask/rask.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -13,7 +14,6 @@
 #include <mutex>
 #include <string>
 #include <thread>
-#include <unistd.h>
 #include <vector>
 
 using std::chrono::milliseconds;

@@ -1,17 +1,17 @@
 #include "rask/client/client.h"
 
 #include "rask/client/core.h"
-#include "rask/graph/delayed_node.h"
 #include "rask/client/current.h"
 #include "rask/client/keys.h"
+#include "rask/graph/delayed_node.h"
 #include "rask/graph/task.h"
 
 namespace rask {
 
 using internal::Core;
 using internal::Deadline;
-using internal::FutureRef;
 using internal::DelayedNode;
+using internal::FutureRef;
 using internal::NewTask;
 
 namespace {
@@ -113,8 +113,7 @@ std::vector<FutureRef> Client::compute_keys(const Graph& graph, const std::vecto
   return core_->submit_graph(std::move(tasks), keys, annotations_of(options));
 }
 
-std::vector<FutureRef> Client::submit_nodes(
-    const std::vector<const DelayedNode*>& nodes) {
+std::vector<FutureRef> Client::submit_nodes(const std::vector<const DelayedNode*>& nodes) {
   const internal::Plan plan = internal::plan_of(nodes);
   std::vector<NewTask> tasks;
   tasks.reserve(plan.nodes.size());

@@ -191,8 +191,8 @@ class Client {
       return std::tuple<Future<T>...>{Future<T>{std::move(refs[I])}...};
     }(std::index_sequence_for<T...>{});
   }
-  // Starts the tasks of lazy calls and keeps their results on the cluster; what they share runs once.
-  // See rask/client/delayed.h. `compute` is Dask's other name for it.
+  // Starts the tasks of lazy calls and keeps their results on the cluster; what they share runs
+  // once. See rask/client/delayed.h. `compute` is Dask's other name for it.
   template <class T>
   Future<T> persist(const Delayed<T>& call) {
     return Future<T>{std::move(submit_nodes({call.node().get()}).front())};

@@ -117,10 +117,10 @@ void Semaphore::State::refresh() {
   }
   if (held.empty() || core->closed()) return;
   try {
-    core->call(Value::object({{"op", "semaphore_refresh_leases"},
-                              {"name", name},
-                              {"lease_ids", std::move(held)}}),
-               kPatience);
+    core->call(
+        Value::object(
+            {{"op", "semaphore_refresh_leases"}, {"name", name}, {"lease_ids", std::move(held)}}),
+        kPatience);
   } catch (const ClientError&) {
     // The next time; until then the scheduler keeps them.
   }
@@ -204,20 +204,20 @@ bool Semaphore::acquire(Seconds timeout) {
     const std::lock_guard lock{state_->mutex};
     if (!state_->registered) {
       state_->core->call(Value::object({{"op", "semaphore_register"},
-                                  {"name", state_->name},
-                                  {"max_leases", state_->max_leases},
-                                  {"lease_timeout", timeout_value(lease_timeout())}}),
-                   kPatience);
+                                        {"name", state_->name},
+                                        {"max_leases", state_->max_leases},
+                                        {"lease_timeout", timeout_value(lease_timeout())}}),
+                         kPatience);
       state_->registered = true;
       LeaseKeeper<State>::keep(state_);
     }
   }
   const std::string lease = random_name();
   const Value got = state_->core->call(Value::object({{"op", "semaphore_acquire"},
-                                                {"name", state_->name},
-                                                {"timeout", timeout_value(timeout)},
-                                                {"lease_id", lease}}),
-                                 timeout + kPatience);
+                                                      {"name", state_->name},
+                                                      {"timeout", timeout_value(timeout)},
+                                                      {"lease_id", lease}}),
+                                       timeout + kPatience);
   if (!got.as_bool()) return false;
   const std::lock_guard lock{state_->mutex};
   state_->leases.push_back(lease);
@@ -232,15 +232,16 @@ void Semaphore::release() {
     lease = std::move(state_->leases.front());
     state_->leases.pop_front();
   }
-  state_->core->call(Value::object({{"op", "semaphore_release"},
-                              {"name", state_->name},
-                              {"lease_id", std::move(lease)}}),
-               kPatience);
+  state_->core->call(
+      Value::object(
+          {{"op", "semaphore_release"}, {"name", state_->name}, {"lease_id", std::move(lease)}}),
+      kPatience);
 }
 
 int Semaphore::get_value() {
   return static_cast<int>(
-      state_->core->call(Value::object({{"op", "semaphore_value"}, {"name", state_->name}}), kPatience)
+      state_->core
+          ->call(Value::object({{"op", "semaphore_value"}, {"name", state_->name}}), kPatience)
           .as_int());
 }
 
@@ -275,12 +276,13 @@ bool MultiLock::acquire(Seconds timeout, int num_locks) {
   Value::Array locks;
   for (const std::string& one : names_) locks.emplace_back(one);
   const auto wanted = num_locks > 0 ? num_locks : static_cast<int>(names_.size());
-  locked_ = core_->call(Value::object({{"op", "multi_lock_acquire"},
-                                       {"locks", std::move(locks)},
-                                       {"id", id_},
-                                       {"num_locks", wanted},
-                                       {"timeout", timeout_value(timeout)}}),
-                        timeout + kPatience)
+  locked_ = core_
+                ->call(Value::object({{"op", "multi_lock_acquire"},
+                                      {"locks", std::move(locks)},
+                                      {"id", id_},
+                                      {"num_locks", wanted},
+                                      {"timeout", timeout_value(timeout)}}),
+                       timeout + kPatience)
                 .as_bool();
   return locked_;
 }

@@ -1,7 +1,7 @@
 #pragma once
-// What clients and tasks agree by: locks, semaphores, events, queues and variables of the cluster, by
-// name, shared with Python's clients. All are of the current client (get_client()) unless another is
-// given, and must not outlive it.
+// What clients and tasks agree by: locks, semaphores, events, queues and variables of the cluster,
+// by name, shared with Python's clients. All are of the current client (get_client()) unless
+// another is given, and must not outlive it.
 //
 //   rask::Lock lock{"name"};           const std::lock_guard guard{lock};
 //   rask::Semaphore seats{"name", 4};  seats.acquire(); … seats.release();
@@ -10,8 +10,9 @@
 //   rask::Variable<Table> best{"name"};
 //
 // Items of queues and variables are plain data, or futures: Queue<Future<Table>>. They lie in the
-// scheduler, so large ones are better scattered. Calls throw ClientError, and TimeoutError where they
-// say so. Source: distributed/lock.py, multi_lock.py, semaphore.py, event.py, queues.py, variable.py.
+// scheduler, so large ones are better scattered. Calls throw ClientError, and TimeoutError where
+// they say so. Source: distributed/lock.py, multi_lock.py, semaphore.py, event.py, queues.py,
+// variable.py.
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -24,8 +25,8 @@
 
 namespace rask {
 
-/// At most so many hold a lease at a time. One that is not refreshed, since its holder has died, comes
-/// back after `distributed.scheduler.locks.lease-timeout` (30 s).
+/// At most so many hold a lease at a time. One that is not refreshed, since its holder has died,
+/// comes back after `distributed.scheduler.locks.lease-timeout` (30 s).
 class Semaphore {
  public:
   explicit Semaphore(std::string name, int max_leases = 1, Client& client = get_client());
@@ -204,9 +205,7 @@ class Queue : public internal::NamedValue<T> {
   /// What is there now, or so many items.
   std::vector<T> get_all() { return get_batch(true); }
   std::vector<T> get_many(int count) { return get_batch(count); }
-  int qsize() {
-    return static_cast<int>(this->call("queue_qsize", {}).as_int());
-  }
+  int qsize() { return static_cast<int>(this->call("queue_qsize", {}).as_int()); }
   /// Forgets the queue and its items, for all.
   void close() { this->send("queue_release", {}); }
 

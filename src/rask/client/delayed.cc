@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <fstream>
 #include <mutex>
+#include <random>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -90,8 +91,8 @@ std::vector<std::string> chain_to(Core& core, const DelayedNode* target) {
   const Plan plan = plan_of(targets);
   std::vector<Key> keys;
   for (const DelayedNode* node : plan.nodes) keys.push_back(node->key());
-  const wire::Value states = core.call(
-      wire::Value::object({{"op", "get_task_status"}, {"keys", list_of(keys)}}), 30);
+  const wire::Value states =
+      core.call(wire::Value::object({{"op", "get_task_status"}, {"keys", list_of(keys)}}), 30);
   std::unordered_set<Key> erred_keys;
   for (const auto& [name, state] : states.as_map())
     if (state.as_text() == "erred") erred_keys.insert(key_of(name));
@@ -141,11 +142,11 @@ std::unique_ptr<Computation> compute_nodes(const Where& where,
                                            std::vector<const DelayedNode*> targets, bool collect) {
   if (where.client() != nullptr) return compute_on(*where.client(), targets, collect);
   auto done = std::make_unique<LocalComputation>(
-      plan_of(targets), executor::LocalRunOptions{.num_workers = where.num_workers(),
-                                                  .stop_on_error = !collect,
-                                                  .call = where.in_processes()
-                                                              ? executor::call_in_process
-                                                              : executor::LocalRunOptions::Call{}});
+      plan_of(targets),
+      executor::LocalRunOptions{.num_workers = where.num_workers(),
+                                .stop_on_error = !collect,
+                                .call = where.in_processes() ? executor::call_in_process
+                                                             : executor::LocalRunOptions::Call{}});
   if (!collect) done->throw_failure();
   return done;
 }
@@ -170,6 +171,21 @@ void visualize_nodes(std::vector<const DelayedNode*> targets, const std::string&
 }
 
 }  // namespace internal
+
+namespace {
+
+std::uint64_t random_bits() {
+  thread_local std::mt19937_64 random = [] {
+    std::random_device device;
+    std::seed_seq seed{device(), device(), device(), device()};
+    return std::mt19937_64{seed};
+  }();
+  return random();
+}
+
+[[maybe_unused]] const bool g_keys_are_random = (internal::set_random_source(random_bits), true);
+
+}  // namespace
 
 // ---- The default --------------------------------------------------------------------------------
 

@@ -1,15 +1,15 @@
 #pragma once
 // Lazy calls: a graph is written once and computed on threads, in processes or on a cluster.
 //
-//   auto table  = rask::delayed<load>(path);               // rask::Delayed<Table>; nothing runs yet
-//   auto report = rask::delayed<summarize>(std::vector{rask::delayed<analyze>(table)});
-//   Report r = report.compute();                           // where rask::set_scheduler says; threads
+//   auto table  = rask::delayed<load>(path);               // rask::Delayed<Table>; nothing runs
+//   yet auto report = rask::delayed<summarize>(std::vector{rask::delayed<analyze>(table)}); Report
+//   r = report.compute();                           // where rask::set_scheduler says; threads
 //   Report s = report.compute(client);                     // or rask::threads, rask::processes …
 //   auto [a, b] = rask::compute(table, report);            // what they share runs once
 //   rask::Future<Report> held = client.persist(report);
 //
-// A Delayed is a handle: copying one copies a pointer, and many threads may use it at a time. What it
-// was made from is kept as long as it lives. Source: dask/delayed.py, dask/threaded.py.
+// A Delayed is a handle: copying one copies a pointer, and many threads may use it at a time. What
+// it was made from is kept as long as it lives. Source: dask/delayed.py, dask/threaded.py.
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -35,8 +35,8 @@ struct Threads {
   int num_workers = 0;
 };
 
-/// In processes of this program on this machine, without a network: for functions that crash, leak or
-/// share what they should not. Needs rask::init at the beginning of main.
+/// In processes of this program on this machine, without a network: for functions that crash, leak
+/// or share what they should not. Needs rask::init at the beginning of main.
 struct Processes {
   int num_workers = 0;
 };
@@ -53,7 +53,7 @@ class Where {
   Where(Processes own) : num_workers_(own.num_workers), in_processes_(true) {}
   Where(Client& client) : client_(&client) {}
 
-  Client* client() const { return client_; }         // Null: in this process.
+  Client* client() const { return client_; }        // Null: in this process.
   int num_workers() const { return num_workers_; }  // 0: one for each core.
   bool in_processes() const { return in_processes_; }
 
@@ -63,10 +63,9 @@ class Where {
   bool in_processes_ = false;
 };
 
-/// Where compute() without a place computes from now on; nullopt: as if it had not been said, which is
-/// what the settings `scheduler` ("threads", "processes", "synchronous",
-/// "distributed") and `num_workers` say, else
-/// the client that was made last, else threads.
+/// Where compute() without a place computes from now on; nullopt: as if it had not been said, which
+/// is what the settings `scheduler` ("threads", "processes", "synchronous", "distributed") and
+/// `num_workers` say, else the client that was made last, else threads.
 void set_scheduler(std::optional<Where> where);
 ///   throws  ClientError: the setting `scheduler` names none, or there is no client
 Where default_scheduler();
@@ -166,8 +165,8 @@ class Delayed {
   internal::NodeRef node_;
 };
 
-/// Makes a lazy call. Each argument is a value, a Delayed, a Future, or a list, map, tuple or struct of
-/// such.
+/// Makes a lazy call. Each argument is a value, a Delayed, a Future, or a list, map, tuple or
+/// struct of such.
 template <auto F, class... A>
 auto delayed(const DelayedOptions& options, const A&... arguments) {
   using Parameters = typename Function<F>::Parameters;
@@ -269,7 +268,8 @@ typename List::value_type getitem_at(const List& list, std::uint64_t index) {
 
 }  // namespace internal
 
-/// One part of a result that is a tuple or a pair; Dask's `nout`. Also: auto [a, b] = delayed<f>(x);
+/// One part of a result that is a tuple or a pair; Dask's `nout`. Also: auto [a, b] =
+/// delayed<f>(x);
 template <std::size_t I, class Tuple>
   requires internal::kIsTuple<Tuple>
 auto get(const Delayed<Tuple>& call) {

@@ -77,9 +77,9 @@ TEST(Delayed, arguments_may_be_lists_maps_tuples_and_structs) {
   const auto one = delayed<inc>(0);
   const auto two = delayed<inc>(1);
   EXPECT_EQ(delayed<sum>(std::vector{one, two, one}).compute(threads), 4);
-  EXPECT_EQ(delayed<join>(std::map<std::string, Delayed<int>>{{"a", one}, {"b", two}})
-                .compute(threads),
-            "a1b2");
+  EXPECT_EQ(
+      delayed<join>(std::map<std::string, Delayed<int>>{{"a", one}, {"b", two}}).compute(threads),
+      "a1b2");
   EXPECT_EQ(delayed<first_of>(std::tuple{two, std::string{"text"}}).compute(threads), 2);
   struct Ends {
     Delayed<int> from;
@@ -102,8 +102,7 @@ TEST(Delayed, several_are_computed_together) {
   EXPECT_THAT((std::vector{a, b, c}), ElementsAre(2, 4, 2));
   EXPECT_EQ(g_calls, 1);
   const auto text = delayed<hello>("you");
-  EXPECT_THAT(compute(threads, std::vector{text, text}),
-              ElementsAre("hello you", "hello you"));
+  EXPECT_THAT(compute(threads, std::vector{text, text}), ElementsAre("hello you", "hello you"));
   delayed<nothing>(1).compute(threads);
 }
 
@@ -160,8 +159,8 @@ TEST(Delayed, failures_can_be_collected) {
 }
 
 TEST(Delayed, safe_calls_do_not_fail) {
-  const auto results = compute(threads, std::vector{delayed<safe<checked>>("bad.csv"),
-                                                    delayed<safe<checked>>("good.csv")});
+  const auto results = compute(
+      threads, std::vector{delayed<safe<checked>>("bad.csv"), delayed<safe<checked>>("good.csv")});
   EXPECT_FALSE(results[0].ok);
   EXPECT_EQ(results[0].key, "bad.csv");
   EXPECT_EQ(results[0].error, "std::runtime_error: cannot read bad.csv");

@@ -296,7 +296,8 @@ std::vector<TopicEvent> Client::get_events(const std::string& topic) {
   return events;
 }
 
-void Client::subscribe_topic(const std::string& topic, std::function<void(const TopicEvent&)> handler) {
+void Client::subscribe_topic(const std::string& topic,
+                             std::function<void(const TopicEvent&)> handler) {
   core_->subscribe(
       topic, [handler = std::move(handler)](const Value& event) { handler(event_of(event)); });
 }

@@ -130,7 +130,8 @@ class LocalRun::State {
   void release_inputs(Place place);
   std::span<const Place> dependents_of(Place place) const {
     return std::span(dependents_)
-        .subspan(dependent_offsets_[place], dependent_offsets_[place + 1] - dependent_offsets_[place]);
+        .subspan(dependent_offsets_[place],
+                 dependent_offsets_[place + 1] - dependent_offsets_[place]);
   }
 
   const LocalRunOptions options_;
@@ -169,7 +170,9 @@ class Pool {
   /// Somebody may have something to do.
   void wake_waiting() {
     if (waiting_.fetch_add(0, std::memory_order_seq_cst) == 0) return;
-    { const std::lock_guard lock{mutex_}; }
+    {
+      const std::lock_guard lock{mutex_};
+    }
     changed_.notify_all();
   }
 
@@ -296,8 +299,7 @@ Place LocalRun::State::steal(unsigned worker) {
 
 // Runs one task, and gives one that it made possible, or none.
 Place LocalRun::State::execute(unsigned worker, Place place) {
-  if (blame_[place].load(std::memory_order_relaxed) == kNone)
-    live_[place] = call(place) ? 1 : 0;
+  if (blame_[place].load(std::memory_order_relaxed) == kNone) live_[place] = call(place) ? 1 : 0;
   release_inputs(place);
   const Place blame = blame_[place].load(std::memory_order_relaxed);
   Place first = kNone;
@@ -395,8 +397,7 @@ void Pool::run(const std::shared_ptr<Run>& run, int num_workers) {
     std::unique_lock lock{mutex_};
     run->idle.fetch_add(1);
     waiting_.fetch_add(1);
-    changed_.wait(lock,
-                  [&] { return run->is_over() ? run->helpers == 0 : run->has_work(); });
+    changed_.wait(lock, [&] { return run->is_over() ? run->helpers == 0 : run->has_work(); });
     waiting_.fetch_sub(1);
     run->idle.fetch_sub(1);
     if (!run->is_over() || run->helpers > 0) continue;

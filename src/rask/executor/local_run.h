@@ -1,10 +1,10 @@
 #pragma once
 // Computes a planned graph on threads of this process: the schedulers `synchronous` and `threads`.
 //
-// The caller's thread takes part, with as many threads of one pool for the whole process as are asked
-// for and free. Each has a queue of its own, last in first out, so that what a task made possible runs
-// next, and takes from others when it has nothing left. A task may compute graphs of its own: its
-// thread then works on those until they are done, so nothing waits in a circle.
+// The caller's thread takes part, with as many threads of one pool for the whole process as are
+// asked for and free. Each has a queue of its own, last in first out, so that what a task made
+// possible runs next, and takes from others when it has nothing left. A task may compute graphs of
+// its own: its thread then works on those until they are done, so nothing waits in a circle.
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -18,7 +18,7 @@ namespace rask::executor {
 
 struct LocalRunOptions {
   /// In place of calling the function here. May throw what the function throws.
-  int num_workers = 0;        // Threads at work at a time, the caller's among them; 0: one for each core.
+  int num_workers = 0;  // Threads at work at a time, the caller's among them; 0: one for each core.
   bool stop_on_error = true;  // Else what does not depend on failed tasks goes on.
   using Call = std::function<void(const internal::DelayedNode&, internal::Inputs, internal::Slot&)>;
   Call call = nullptr;

@@ -52,7 +52,9 @@ LocalRun run_of(const std::vector<Handle>& targets, const LocalRunOptions& optio
 
 class OnThreads : public testing::TestWithParam<int> {
  protected:
-  LocalRunOptions options() const { return {.num_workers = GetParam(), .stop_on_error = true, .call = nullptr}; }
+  LocalRunOptions options() const {
+    return {.num_workers = GetParam(), .stop_on_error = true, .call = nullptr};
+  }
 };
 INSTANTIATE_TEST_SUITE_P(, OnThreads, testing::Values(1, 2, 8));
 
@@ -92,8 +94,8 @@ TEST_P(OnThreads, a_long_chain_needs_no_deep_stack) {
 TEST_P(OnThreads, large_results_are_handed_on_and_freed) {
   std::vector<Handle> lengths;
   for (int i = 0; i < 20; ++i) {
-    lengths.push_back(call<length>(HandleOf<std::string>{
-        make_call<text>(static_cast<std::tuple<int>*>(nullptr), i)}));
+    lengths.push_back(call<length>(
+        HandleOf<std::string>{make_call<text>(static_cast<std::tuple<int>*>(nullptr), i)}));
   }
   auto run = run_of(lengths, options());
   run.run();
@@ -117,8 +119,8 @@ TEST_P(OnThreads, failures_can_be_collected) {
   collecting.stop_on_error = false;
   const Handle bad = call<fail>(1);
   const Handle good = call<inc>(1);
-  auto run = run_of({call<inc>(bad), call<add>(good, 1), call<add>(good, bad), call<fail>(2)},
-                    collecting);
+  auto run =
+      run_of({call<inc>(bad), call<add>(good, 1), call<add>(good, bad), call<fail>(2)}, collecting);
   run.run();
   EXPECT_EQ(run.result(0), nullptr);
   EXPECT_EQ(run.failure(0).failure.message, "not 1");

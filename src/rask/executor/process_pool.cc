@@ -65,7 +65,8 @@ bool send_all(int fd, std::string_view bytes, msghdr& message) {
   return true;
 }
 
-bool receive_all(int fd, char* to, std::size_t size, std::vector<FileDescriptor>* beside = nullptr) {
+bool receive_all(int fd, char* to, std::size_t size,
+                 std::vector<FileDescriptor>* beside = nullptr) {
   alignas(cmsghdr) char control[CMSG_SPACE(kSharedFramesMax * sizeof(int))];
   while (size > 0) {
     iovec part{to, size};
@@ -262,9 +263,10 @@ std::unique_ptr<Child> take_child() {
         "argv) at the beginning of main")};
   auto exit_status = std::make_shared<std::promise<int>>();
   auto future = exit_status->get_future();
-  auto process = ChildProcess::start(
-      command, {},
-      {.on_text = nullptr, .on_exit = [exit_status](int status) { exit_status->set_value(status); }});
+  auto process =
+      ChildProcess::start(command, {}, {.on_text = nullptr, .on_exit = [exit_status](int status) {
+                                          exit_status->set_value(status);
+                                        }});
   if (!process.ok()) throw ForeignFailure{broken(process.error().message)};
   FileDescriptor socket{process.value()->take_fd()};
   return std::make_unique<Child>(

@@ -1,6 +1,6 @@
 #pragma once
-// Lazy calls with their types: arguments that are values, lazy calls, futures, or lists, maps, tuples
-// and structs of these. Internal; the public face is rask/client/delayed.h.
+// Lazy calls with their types: arguments that are values, lazy calls, futures, or lists, maps,
+// tuples and structs of these. Internal; the public face is rask/client/delayed.h.
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -177,8 +177,8 @@ consteval bool tuple_holds_handles() {
 }
 
 template <class A>
-inline constexpr bool kPlainStruct = std::is_aggregate_v<A> && !std::ranges::range<A> &&
-                                     !std::is_array_v<A> && !ResultHandle<A>;
+inline constexpr bool kPlainStruct =
+    std::is_aggregate_v<A> && !std::ranges::range<A> && !std::is_array_v<A> && !ResultHandle<A>;
 
 template <class A>
 using Fields = decltype(tie_fields(std::declval<const A&>()));
@@ -342,7 +342,8 @@ decltype(auto) pass(const Argument& argument, Inputs& inputs) {
 
 /// A call of a function that is known here.
 template <auto F, class... Arguments>
-class CallNode final : public CallNodeBase<StoredResult<typename Function<F>::Result>, Arguments...> {
+class CallNode final
+    : public CallNodeBase<StoredResult<typename Function<F>::Result>, Arguments...> {
  public:
   using CallNodeBase<StoredResult<typename Function<F>::Result>, Arguments...>::CallNodeBase;
 

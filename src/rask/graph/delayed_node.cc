@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <random>
 #include <unordered_map>
 
 #include "rask/graph/delayed_call.h"
@@ -28,16 +27,15 @@ class Lock {
   static inline std::atomic_flag flag_;
 };
 
-std::uint64_t random_number() {
-  thread_local std::mt19937_64 random = [] {
-    std::random_device device;
-    std::seed_seq seed{device(), device(), device(), device()};
-    return std::mt19937_64{seed};
-  }();
-  return random();
+std::uint64_t count_up() {
+  static std::atomic<std::uint64_t> last = 0;
+  return ++last;
 }
+constinit std::atomic<RandomSource> g_random = count_up;
 
 }  // namespace
+
+void set_random_source(RandomSource source) { g_random = source; }
 
 struct DelayedNode::Details {
   DelayedOptions options;
@@ -105,7 +103,7 @@ const Key& DelayedNode::own_key() const {
     write(call);
     key = pure_key(function(), call);
   } else {
-    key = numbered_key(function(), random_number(), random_number());
+    key = numbered_key(function(), g_random.load()(), g_random.load()());
   }
   const Lock lock;
   if (!details->has_key.load(std::memory_order_relaxed)) {
@@ -222,17 +220,16 @@ std::string to_dot(const Plan& plan, DrawnColour colour) {
     if (colour == DrawnColour::order) {
       label += fmt::format("\\n{}", place[i]);
       // From blue (first) to red (last).
-      const double part =
-          plan.nodes.size() < 2
-              ? 0
-              : static_cast<double>(place[i]) / static_cast<double>(plan.nodes.size() - 1);
+      const double part = plan.nodes.size() < 2 ? 0
+                                                : static_cast<double>(place[i]) /
+                                                      static_cast<double>(plan.nodes.size() - 1);
       fill = fmt::format(", style=filled, fillcolor=\"{:.3f} 0.45 0.95\"", 0.62 * (1 - part));
     }
     dot += fmt::format("  f{} [shape=circle, label=\"{}\", tooltip=\"{}\"{}]\n", i, label,
                        plan.nodes[i]->key().str(), fill);
-    dot += fmt::format("  r{} [shape=box, label=\"{}\"]\n  f{} -> r{}\n", i,
-                       std::ranges::find(plan.targets, i) != plan.targets.end() ? "result" : "", i,
-                       i);
+    dot +=
+        fmt::format("  r{} [shape=box, label=\"{}\"]\n  f{} -> r{}\n", i,
+                    std::ranges::find(plan.targets, i) != plan.targets.end() ? "result" : "", i, i);
     std::vector<std::uint32_t> needs(plan.dependencies_of(i).begin(),
                                      plan.dependencies_of(i).end());
     std::ranges::sort(needs);

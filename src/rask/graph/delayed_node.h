@@ -122,6 +122,10 @@ class DelayedNode {
   mutable std::atomic<Details*> details_ = nullptr;  // Most calls need none.
 };
 
+/// Where the numbers in keys come from: 64 random bits each time. Until it is said, they count up.
+using RandomSource = std::uint64_t (*)();
+void set_random_source(RandomSource source);
+
 /// Holds a node.
 class NodeRef {
  public:
