@@ -2,6 +2,8 @@
 
 #include <stdexcept>
 
+#include "rask/graph/order.h"
+
 namespace rask {
 
 void Graph::insert(const Key& key, TaskWriter& call) {
@@ -16,33 +18,31 @@ const GraphNode* Graph::find(const Key& key) const {
 }
 
 std::vector<std::size_t> Graph::ordered(std::span<const Key> wanted) const {
-  struct Visit {
-    std::size_t node;
-    std::size_t next_dependency;
-  };
-  std::vector<std::size_t> order;
-  std::vector<bool> seen(nodes_.size(), false);
-  std::vector<Visit> path;  // A graph may be deeper than the stack.
+  constexpr std::uint32_t kUnseen = 0xffff'ffff;
+  std::vector<std::uint32_t> number(nodes_.size(), kUnseen);  // Of the needed ones.
+  std::vector<std::size_t> needed;
   const auto enter = [&](const Key& key) {
     const auto found = places_.find(key);
-    if (found == places_.end() || seen[found->second]) return;
-    seen[found->second] = true;
-    path.push_back({found->second, 0});
-  };
-  for (const Key& key : wanted) {
-    enter(key);
-    while (!path.empty()) {
-      Visit& visit = path.back();
-      const GraphNode& node = nodes_[visit.node];
-      if (visit.next_dependency < node.dependencies.size()) {
-        enter(node.dependencies[visit.next_dependency++]);
-      } else {
-        order.push_back(visit.node);
-        path.pop_back();
-      }
+    if (found == places_.end()) return kUnseen;  // Of another graph.
+    if (number[found->second] == kUnseen) {
+      number[found->second] = static_cast<std::uint32_t>(needed.size());
+      needed.push_back(found->second);
     }
+    return number[found->second];
+  };
+  for (const Key& key : wanted) enter(key);
+  std::vector<std::uint32_t> offsets{0};
+  std::vector<std::uint32_t> dependencies;
+  for (std::size_t i = 0; i < needed.size(); ++i) {
+    for (const Key& dependency : nodes_[needed[i]].dependencies)
+      if (const auto one = enter(dependency); one != kUnseen) dependencies.push_back(one);
+    offsets.push_back(static_cast<std::uint32_t>(dependencies.size()));
   }
-  return order;
+  const auto sequence = graph::order({.offsets = offsets, .dependencies = dependencies});
+  if (!sequence) throw std::invalid_argument{"tasks of the graph need each other in a circle"};
+  std::vector<std::size_t> places;
+  for (const std::uint32_t one : *sequence) places.push_back(needed[one]);
+  return places;
 }
 
 }  // namespace rask

@@ -63,7 +63,7 @@ class Graph {
 
   // The places in nodes() of what `wanted` needs, each after what it needs, and near to it so that
   // few results are held at a time. Keys of other graphs (futures) are passed over.
-  //   source  dask.order, in spirit: depth first from the results.
+  //   throws  std::invalid_argument: tasks need each other in a circle.   see  graph/order.h
   std::vector<std::size_t> ordered(std::span<const Key> wanted) const;
 
  private:

@@ -62,5 +62,13 @@ TEST(Graph, a_chain_of_a_hundred_thousand_tasks_can_be_ordered) {
   EXPECT_EQ(order.back(), 99'999U);
 }
 
+TEST(Graph, tasks_that_need_each_other_have_no_order) {
+  Graph graph;
+  graph.add<add>("x", Node<int>{Key{"y"}}, 1);
+  graph.add<add>("y", Node<int>{Key{"x"}}, 1);
+  const std::vector wanted{Key{"x"}};
+  EXPECT_THROW(graph.ordered(wanted), std::invalid_argument);
+}
+
 }  // namespace
 }  // namespace rask
