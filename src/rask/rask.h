@@ -16,6 +16,7 @@
 #include "rask/client/coordination.h"    // IWYU pragma: export
 #include "rask/client/delayed.h"         // IWYU pragma: export
 #include "rask/cluster/local_cluster.h"  // IWYU pragma: export
+#include "rask/executor/log_file.h"      // IWYU pragma: export
 #include "rask/graph/graph.h"            // IWYU pragma: export
 #include "rask/graph/python_task.h"      // IWYU pragma: export
 #include "rask/init.h"                   // IWYU pragma: export

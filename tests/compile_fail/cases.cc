@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "rask/client/client.h"
+#include "rask/client/delayed.h"
 
 int inc(int x) { return x + 1; }
 int sum(const std::vector<int>& items) { return static_cast<int>(items.size()); }
@@ -47,6 +48,14 @@ void use(rask::Client& client) {
   client.submit<[](int x) { return x; }>(1);
 #elif defined(CASE_map_wrong_item)
   client.map<inc>(std::vector<std::string>{"a"});
+#elif defined(CASE_delayed_wrong_argument)
+  rask::delayed<inc>("one");
+#elif defined(CASE_delayed_wrong_call)
+  rask::delayed<inc>(rask::delayed<name>());
+#elif defined(CASE_delayed_wrong_tuple)
+  rask::delayed<inc>(std::tuple{rask::delayed<inc>(1), 2});
+#elif defined(CASE_delayed_too_few)
+  rask::delayed<inc>();
 #elif defined(CASE_graph_wrong_node)
   graph.add<inc>("inc", node);
 #endif

@@ -1,4 +1,4 @@
-"""8 native and 8 Python clients on one lock, semaphore, queue and variable, holders killed at random."""
+"""8 native and 8 Python clients on one lock, semaphore, queue, variable; holders die at random."""
 
 import collections
 import os

@@ -16,6 +16,8 @@ constexpr std::array<std::string_view, 5> kNames = {"DEBUG", "INFO", "WARNING", 
                                                     "CRITICAL"};
 std::atomic<Level> threshold{Level::info};
 std::atomic<bool> chosen{false};
+std::atomic<Listener> listening{nullptr};
+std::atomic<Level> listening_from{Level::critical};
 
 using Kept = spdlog::sinks::ringbuffer_sink_mt;
 
@@ -77,10 +79,26 @@ Result<Level> parse_level(std::string_view name) {
       fmt::format("'{}' is no log level; use debug, info, warning, error or critical", name)};
 }
 
-bool enabled(Level level) { return level >= threshold.load(std::memory_order_relaxed); }
+namespace {
+
+bool is_shown(Level level) { return level >= threshold.load(std::memory_order_relaxed); }
+bool is_heard(Level level) {
+  return listening.load(std::memory_order_acquire) != nullptr &&
+         level >= listening_from.load(std::memory_order_relaxed);
+}
+
+}  // namespace
+
+bool enabled(Level level) { return is_shown(level) || is_heard(level); }
+
+void set_listener(Listener listener, Level level) {
+  listening_from.store(level, std::memory_order_relaxed);
+  listening.store(listener, std::memory_order_release);
+}
 
 void write(Level level, std::string_view logger, std::string_view message) {
-  if (!enabled(level)) return;
+  if (is_heard(level)) listening.load(std::memory_order_acquire)({level, logger, message});
+  if (!is_shown(level)) return;
   const auto number = static_cast<std::size_t>(level);
   sink().log(kSpdlogLevels[number], "{} - {} - {}", logger, kNames[number], message);
 }

@@ -19,6 +19,16 @@ void setup(Level level);
 void setup_unless_done(Level level);  // For a library: the program may have chosen already.
 Result<Level> parse_level(std::string_view name);
 
+// What is written is also given to a listener, from a level of its own on, on the thread that
+// writes.
+struct Line {
+  Level level = Level::info;
+  std::string_view logger;
+  std::string_view message;
+};
+using Listener = void (*)(const Line&);
+void set_listener(Listener listener, Level level);
+
 void write(Level level, std::string_view logger, std::string_view message);
 bool enabled(Level level);
 std::string_view to_string(Level level);  // "INFO"

@@ -11,6 +11,7 @@
 #include "rask/base/units.h"
 #include "rask/cluster/environment.h"
 #include "rask/cluster/network_options.h"
+#include "rask/executor/log_file.h"
 #include "rask/http/server.h"
 #include "rask/scheduler_server/server.h"
 
@@ -80,6 +81,8 @@ int run_scheduler(const Arguments& a) {
   const auto config = Config::load(environment());
   if (!config.ok()) return cluster::complain("scheduler", config.error());
   log::setup(cluster::log_level(config.value(), "distributed.scheduler"));
+  const auto logged = log_to_file_of(config.value());
+  if (!logged.ok()) return cluster::complain("scheduler", logged.error());
   auto options = resolve(a, config.value());
   if (!options.ok()) return cluster::complain("scheduler", options.error());
   comm::EventLoop loop;

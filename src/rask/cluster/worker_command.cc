@@ -19,6 +19,7 @@
 #include "rask/base/units.h"
 #include "rask/cluster/environment.h"
 #include "rask/executor/child_process.h"
+#include "rask/executor/log_file.h"
 #include "rask/nanny/nanny.h"
 #include "rask/worker_server/server.h"
 #include "rask/worker_server/system_metrics.h"
@@ -325,6 +326,8 @@ int worker_command(const std::vector<std::string>& words, const std::vector<std:
   const auto config = Config::load(environment());
   if (!config.ok()) return complain("worker", config.error());
   log::setup(log_level(config.value(), kLogger));
+  const auto logged = log_to_file_of(config.value());
+  if (!logged.ok()) return complain("worker", logged.error());
   auto libraries = arguments.preload;
   if (arguments.nanny)
     libraries.insert(libraries.end(), arguments.preload_nanny.begin(),

@@ -324,6 +324,7 @@ Place LocalRun::State::execute(unsigned worker, Place place) {
 bool LocalRun::State::call(Place place) {
   const DelayedNode& node = *plan.nodes[place];
   const Inputs inputs{slots_.get(), plan.dependencies.data() + plan.dependency_offsets[place]};
+  const internal::CallScope scope{node};
   try {
     if (options_.call)
       options_.call(node, inputs, slots_[place]);

@@ -17,7 +17,10 @@
 #include <unordered_map>
 #include <utility>
 
+#include "rask/base/config.h"
+#include "rask/base/log.h"
 #include "rask/executor/child_process.h"
+#include "rask/executor/log_file.h"
 #include "rask/graph/task.h"
 #include "rask/graph/task_context.h"
 #include "rask/wire/msgpack.h"
@@ -317,6 +320,12 @@ void set_process_command(std::vector<std::string> command) {
   children().command = std::move(command);
 }
 
+void forget_idle_processes() {
+  std::vector<std::unique_ptr<Child>> idle;
+  const std::lock_guard lock{children().mutex};
+  idle.swap(children().idle);
+}
+
 void call_in_process(const DelayedNode& node, internal::Inputs inputs, internal::Slot& result) {
   auto child = take_child();
   {
@@ -342,6 +351,10 @@ void call_in_process(const DelayedNode& node, internal::Inputs inputs, internal:
 }
 
 int process_main() {
+  // As the parent logs: it may have said so by variables.
+  const auto config = Config::load(environment());
+  const auto logged = config.ok() ? log_to_file_of(config.value()) : Result<Ok>{config.error()};
+  if (!logged.ok()) log::error("rask", "{}", logged.error().message);
   while (auto frames = receive_message(kChildFd)) {
     MessageReader request{std::move(*frames)};
     TaskContext context;

@@ -26,6 +26,9 @@ namespace rask::executor {
 /// rask::init.
 void set_process_command(std::vector<std::string> command);
 
+/// Lets children that have nothing to do go: later ones see the environment as it is now.
+void forget_idle_processes();
+
 /// Calls a function in a child and leaves its result in the slot; any thread. Throws
 /// ForeignFailure.
 void call_in_process(const internal::DelayedNode& node, internal::Inputs inputs,

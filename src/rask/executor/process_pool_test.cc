@@ -6,13 +6,18 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
+#include <map>
 #include <numeric>
+#include <regex>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "rask/base/log.h"
 #include "rask/executor/local_run.h"
+#include "rask/executor/log_file.h"
 #include "rask/graph/delayed_call.h"
 
 namespace process_pool_test {
@@ -30,6 +35,15 @@ std::vector<double> numbers(int count) {
 double total(const std::vector<double>& left, const std::vector<double>& right) {
   return std::accumulate(left.begin(), left.end(), 0.0) +
          std::accumulate(right.begin(), right.end(), 0.0);
+}
+
+// Five lines a task; one task is killed after two.
+int talk(int number, bool die_early) {
+  for (int line = 0; line < 5; ++line) {
+    if (die_early && line == 2) ::raise(SIGKILL);
+    rask::log::info("talk", "task {} line {}", number, line);
+  }
+  return number;
 }
 
 }  // namespace process_pool_test
@@ -115,11 +129,94 @@ TEST(Processes, a_death_is_an_error_that_names_the_task) {
   EXPECT_EQ(*static_cast<int*>(again.result(0)), 2);
 }
 
+class OneLogFile : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = std::filesystem::temp_directory_path() / ("rask-log-" + std::to_string(::getpid()));
+    std::filesystem::create_directory(folder_);
+  }
+  void TearDown() override {
+    log::set_listener(nullptr, log::Level::critical);
+    std::filesystem::remove_all(folder_);
+  }
+  std::string path() const { return (folder_ / "run.log").string(); }
+
+  // By task, the numbers of its lines in the order of the files; every line must be whole.
+  std::map<int, std::vector<int>> lines_of(const std::vector<std::string>& files) {
+    static const std::regex kLine{R"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - INFO - talk - )"
+                                  R"(\S+ - talk-\w+ - task (\d+) line (\d))"};
+    std::map<int, std::vector<int>> lines;
+    for (const auto& name : files) {
+      std::ifstream file{name};
+      for (std::string line; std::getline(file, line);) {
+        std::smatch match;
+        if (!std::regex_match(line, match, kLine)) {
+          ADD_FAILURE() << "cut or mixed: " << line;
+          continue;
+        }
+        lines[std::stoi(match[1])].push_back(std::stoi(match[2]));
+      }
+    }
+    return lines;
+  }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(OneLogFile, has_every_line_of_four_processes_of_which_one_is_killed) {
+  constexpr int kTasks = 10'000;
+  constexpr int kKilled = 5'000;
+  log_to_file({.path = path(), .max_bytes = 0, .backup_count = 5, .level = log::Level::info});
+  std::vector<Handle<int>> calls;
+  for (int i = 0; i < kTasks; ++i) calls.push_back(call<talk>(i, i == kKilled));
+  std::vector<const internal::DelayedNode*> nodes;
+  for (const auto& one : calls) nodes.push_back(one.ref.get());
+  LocalRun run{internal::plan_of(nodes),
+               {.num_workers = 4, .stop_on_error = false, .call = call_in_process}};
+  run.run();
+  auto lines = lines_of({path()});
+  EXPECT_EQ(lines[kKilled], (std::vector{0, 1}));
+  lines.erase(kKilled);
+  EXPECT_EQ(lines.size(), kTasks - 1U);
+  for (const auto& [task, numbers] : lines) ASSERT_EQ(numbers, (std::vector{0, 1, 2, 3, 4}));
+}
+
+TEST_F(OneLogFile, is_put_aside_when_it_is_full) {
+  log_to_file(
+      {.path = path(), .max_bytes = 20'000, .backup_count = 100, .level = log::Level::info});
+  std::vector<Handle<int>> calls;
+  for (int i = 0; i < 400; ++i) calls.push_back(call<talk>(i, false));
+  std::vector<const internal::DelayedNode*> nodes;
+  for (const auto& one : calls) nodes.push_back(one.ref.get());
+  for (const bool in_processes : {true, false}) {
+    LocalRun run{internal::plan_of(nodes),
+                 {.num_workers = 3,
+                  .stop_on_error = true,
+                  .call = in_processes ? call_in_process : LocalRunOptions::Call{}}};
+    run.run();
+  }
+  std::vector<std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator{folder_}) {
+    if (entry.path().extension() == ".lock") continue;
+    files.push_back(entry.path().string());
+    EXPECT_LE(entry.file_size(), 21'000U);  // Who writes at the same time may add a line.
+  }
+  EXPECT_GT(files.size(), 5U);
+  const auto lines = lines_of(files);
+  EXPECT_EQ(lines.size(), 400U);
+  for (const auto& [task, numbers] : lines) ASSERT_EQ(numbers.size(), 10U);
+}
+
+TEST_F(OneLogFile, that_cannot_be_opened_is_an_error) {
+  EXPECT_THROW(log_to_file({.path = (folder_ / "no/such/run.log").string()}), std::runtime_error);
+}
+
 }  // namespace
 }  // namespace rask::executor
 
 // The children of these tests are this program.
 int main(int argc, char** argv) {
+  rask::log::setup(rask::log::Level::error);  // What is logged is for files.
   if (argc == 2 && std::string_view{argv[1]} == "--rask-process")
     return rask::executor::process_main();
   rask::executor::set_process_command(

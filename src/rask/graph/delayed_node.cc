@@ -35,6 +35,14 @@ constinit std::atomic<RandomSource> g_random = count_up;
 
 }  // namespace
 
+namespace {
+thread_local const DelayedNode* g_current_call = nullptr;
+}
+
+const DelayedNode* current_call() { return g_current_call; }
+CallScope::CallScope(const DelayedNode& node) : outer_(std::exchange(g_current_call, &node)) {}
+CallScope::~CallScope() { g_current_call = outer_; }
+
 void set_random_source(RandomSource source) { g_random = source; }
 
 struct DelayedNode::Details {

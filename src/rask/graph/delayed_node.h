@@ -126,6 +126,20 @@ class DelayedNode {
 using RandomSource = std::uint64_t (*)();
 void set_random_source(RandomSource source);
 
+/// The lazy call whose function runs on this thread in this process; null: none, or a task of a
+/// worker.
+const DelayedNode* current_call();
+class CallScope {
+ public:
+  explicit CallScope(const DelayedNode& node);
+  ~CallScope();
+  CallScope(const CallScope&) = delete;
+  CallScope& operator=(const CallScope&) = delete;
+
+ private:
+  const DelayedNode* outer_;
+};
+
 /// Holds a node.
 class NodeRef {
  public:
