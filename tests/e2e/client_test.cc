@@ -5,13 +5,19 @@
 #include <rask/rask.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <numeric>
 #include <ranges>
+#include <sstream>
 #include <thread>
 
+#include "rask/client/delayed.h"
 #include "rask/cluster/local_cluster.h"
+#include "rask/executor/log_file.h"
 
 namespace tasks {
 
@@ -43,6 +49,18 @@ int fibonacci(int n) {
   return a.result() + b.result();
 }
 int die(int) { std::abort(); }
+int length(const std::string& text) { return static_cast<int>(text.size()); }
+int plus(int a, int b) { return a + b; }
+int speak(int number) {
+  rask::log::warning("app.module", "hello {}", number);
+  rask::log::warning("other", "not for {}", number);
+  return number;
+}
+// Computes on its own cluster: one call for each level, all of which wait at a time.
+int computed(int depth) {
+  if (depth == 0) return 1;
+  return rask::delayed<plus>(rask::delayed<computed>(depth - 1), 1).compute();
+}
 
 }  // namespace tasks
 
@@ -181,6 +199,64 @@ TEST_F(ClientTest, scattered_values_are_inputs) {
 
 TEST_F(ClientTest, tasks_submit_tasks) {
   EXPECT_EQ(client.submit<tasks::fibonacci>(8).result(), 21);
+}
+
+TEST_F(ClientTest, lazy_calls_run_once_each_and_can_stay) {
+  const auto x = delayed<tasks::inc>(std::int64_t{1});
+  const auto y = delayed<tasks::sum>(std::vector{x, x, delayed<tasks::add>(x, x)});
+  EXPECT_EQ(y.compute(client), 8);
+  const auto [a, b] = compute(client, x, y);
+  EXPECT_EQ(a + b, 10);
+  const auto held = client.persist(y);
+  EXPECT_EQ(client.submit<tasks::inc>(held).result(), 9);
+  EXPECT_EQ(delayed<tasks::add>(held, x).compute(client), 10);
+}
+
+TEST_F(ClientTest, a_failed_lazy_call_names_the_keys_on_its_way) {
+  const auto bad = delayed<tasks::fail>({.name = "bad"}, std::string{"no"});
+  const auto middle = delayed<tasks::plus>({.name = "middle"}, bad, 1);
+  const auto end = delayed<tasks::plus>({.name = "end"}, 1, middle);
+  const auto good = delayed<tasks::length>(std::string{"four"});
+  try {
+    end.compute(client);
+    FAIL() << "should have thrown";
+  } catch (const TaskError& error) {
+    EXPECT_EQ(error.type, "std::invalid_argument");
+    EXPECT_EQ(error.key, "bad");
+    EXPECT_THAT(error.chain, testing::ElementsAre("bad", "middle", "end"));
+  }
+  const auto [first, second] = compute(client, collect_errors, end, good);
+  EXPECT_EQ(first.error->chain.size(), 3U);
+  EXPECT_EQ(second.value, 4);
+}
+
+TEST_F(ClientTest, tasks_compute_graphs_deeper_than_there_are_threads) {
+  EXPECT_EQ(delayed<tasks::computed>(8).compute(client), 9);
+}
+
+TEST_F(ClientTest, records_of_workers_come_to_the_client) {
+  const auto path = std::filesystem::temp_directory_path() /
+                    ("rask-forwarded-" + std::to_string(::getpid()) + ".log");
+  log_to_file({.path = path.string(), .level = log::Level::warning});
+  client.forward_logging("app");
+  for (int number = 0; number < 8; ++number) client.submit<tasks::speak>(number).result();
+  std::string text;
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{20};
+  const auto count = [&] {
+    std::ostringstream all;
+    all << std::ifstream{path}.rdbuf();
+    text = all.str();
+    return std::ranges::count(text, '\n');
+  };
+  while (count() < 8 && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::sleep_for(std::chrono::milliseconds{10});
+  client.unforward_logging("app");
+  log::set_listener(log::Ear::file, nullptr, log::Level::critical);
+  std::filesystem::remove(path);
+  EXPECT_EQ(std::ranges::count(text, '\n'), 8) << text;
+  EXPECT_THAT(text, testing::HasSubstr(" - WARNING - app.module - tcp://"));
+  EXPECT_THAT(text, testing::HasSubstr(" - hello 7\n"));
+  EXPECT_THAT(text, testing::HasSubstr(" - speak-"));
 }
 
 TEST_F(ClientTest, run_calls_every_worker) {

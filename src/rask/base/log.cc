@@ -14,10 +14,18 @@ namespace {
 
 constexpr std::array<std::string_view, 5> kNames = {"DEBUG", "INFO", "WARNING", "ERROR",
                                                     "CRITICAL"};
-std::atomic<Level> threshold{Level::info};
+std::atomic<Level> shown_from{Level::info};
 std::atomic<bool> chosen{false};
-std::atomic<Listener> listening{nullptr};
-std::atomic<Level> listening_from{Level::critical};
+struct Heard {
+  std::atomic<Listener> by{nullptr};
+  std::atomic<Level> from{Level::critical};
+
+  bool wants(Level level) const {
+    return by.load(std::memory_order_acquire) != nullptr &&
+           level >= from.load(std::memory_order_relaxed);
+  }
+};
+std::array<Heard, 2> heard;  // By Ear.
 
 using Kept = spdlog::sinks::ringbuffer_sink_mt;
 
@@ -61,7 +69,7 @@ std::vector<Record> recent() {
 
 void setup(Level level) {
   chosen.store(true, std::memory_order_relaxed);
-  threshold.store(level, std::memory_order_relaxed);
+  shown_from.store(level, std::memory_order_relaxed);
 }
 
 void setup_unless_done(Level level) {
@@ -81,26 +89,35 @@ Result<Level> parse_level(std::string_view name) {
 
 namespace {
 
-bool is_shown(Level level) { return level >= threshold.load(std::memory_order_relaxed); }
-bool is_heard(Level level) {
-  return listening.load(std::memory_order_acquire) != nullptr &&
-         level >= listening_from.load(std::memory_order_relaxed);
-}
+bool is_shown(Level level) { return level >= threshold(); }
 
 }  // namespace
 
-bool enabled(Level level) { return is_shown(level) || is_heard(level); }
+Level threshold() { return shown_from.load(std::memory_order_relaxed); }
 
-void set_listener(Listener listener, Level level) {
-  listening_from.store(level, std::memory_order_relaxed);
-  listening.store(listener, std::memory_order_release);
+bool enabled(Level level) {
+  return is_shown(level) ||
+         std::ranges::any_of(heard, [level](const Heard& ear) { return ear.wants(level); });
+}
+
+void set_listener(Ear ear, Listener listener, Level level) {
+  Heard& own = heard[static_cast<std::size_t>(ear)];
+  own.from.store(level, std::memory_order_relaxed);
+  own.by.store(listener, std::memory_order_release);
+}
+
+void write(const Line& line) {
+  for (const Heard& ear : heard)
+    if (ear.wants(line.level)) ear.by.load(std::memory_order_acquire)(line);
+  if (!is_shown(line.level)) return;
+  const auto number = static_cast<std::size_t>(line.level);
+  const auto from = line.where.empty() ? std::string{} : fmt::format("[worker {}] ", line.where);
+  sink().log(kSpdlogLevels[number], "{} - {} - {}{}", line.logger, kNames[number], from,
+             line.message);
 }
 
 void write(Level level, std::string_view logger, std::string_view message) {
-  if (is_heard(level)) listening.load(std::memory_order_acquire)({level, logger, message});
-  if (!is_shown(level)) return;
-  const auto number = static_cast<std::size_t>(level);
-  sink().log(kSpdlogLevels[number], "{} - {} - {}", logger, kNames[number], message);
+  write(Line{.level = level, .logger = logger, .message = message});
 }
 
 }  // namespace rask::log

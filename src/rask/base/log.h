@@ -19,16 +19,21 @@ void setup(Level level);
 void setup_unless_done(Level level);  // For a library: the program may have chosen already.
 Result<Level> parse_level(std::string_view name);
 
-// What is written is also given to a listener, from a level of its own on, on the thread that
+// What is written is also given to listeners, each from a level of its own on, on the thread that
 // writes.
 struct Line {
   Level level = Level::info;
   std::string_view logger;
   std::string_view message;
+  std::string_view where = {};  // Of records that come from elsewhere: the worker, and its task.
+  std::string_view task = {};
 };
 using Listener = void (*)(const Line&);
-void set_listener(Listener listener, Level level);
+enum class Ear { file, forwarding };
+void set_listener(Ear ear, Listener listener, Level level);  // null: nobody
+Level threshold();  // From which level on stderr is written to.
 
+void write(const Line& line);
 void write(Level level, std::string_view logger, std::string_view message);
 bool enabled(Level level);
 std::string_view to_string(Level level);  // "INFO"

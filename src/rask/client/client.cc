@@ -50,6 +50,7 @@ Client::~Client() { close(); }
 
 void Client::close() {
   internal::remove_current(this);
+  internal::forget_scheduler(this);
   core_->close();
   if (std::exchange(own_cluster_open_, false)) cluster_->close();
 }

@@ -22,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "rask/base/log.h"
 #include "rask/client/future.h"
 #include "rask/client/info.h"
 #include "rask/client/new_task.h"
@@ -319,6 +320,11 @@ class Client {
   std::vector<TopicEvent> get_events(const std::string& topic);
   void subscribe_topic(const std::string& topic, std::function<void(const TopicEvent&)> handler);
   void unsubscribe_topic(const std::string& topic);
+  // Records of the workers' loggers (one and all below it; empty: all) are written here too, as
+  // those of this program are (log.h, log_to_file), with the worker's address. Python's workers
+  // included.
+  void forward_logging(const std::string& logger = {}, log::Level level = log::Level::debug);
+  void unforward_logging(const std::string& logger = {});
   void set_metadata(const std::vector<std::string>& keys, const wire::Value& value);
   //   throws  ClientError: there is none, and no default was given
   wire::Value get_metadata(const std::vector<std::string>& keys);

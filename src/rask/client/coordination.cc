@@ -150,8 +150,7 @@ class LeaseKeeper {
     static auto& keeper = *new LeaseKeeper;  // Never destroyed: leases may be held until the end.
     const std::lock_guard lock{keeper.mutex_};
     keeper.states_.push_back(state);
-    if (keeper.states_.size() == 1 && !std::exchange(keeper.started_, true))
-      std::thread{[&] { keeper.run(); }}.detach();
+    if (!std::exchange(keeper.started_, true)) std::thread{[&] { keeper.run(); }}.detach();
   }
 
  private:

@@ -8,6 +8,8 @@ namespace internal {
 
 void add_current(Client* client);
 void remove_current(Client* client);
+// Graphs are not computed there any more without being told.
+void forget_scheduler(const Client* client);
 // What get_client() gives; null where it throws.
 Client* current_client();
 

@@ -16,6 +16,7 @@
 #include "rask/executor/child_process.h"
 #include "rask/executor/local_run.h"
 #include "rask/executor/process_pool.h"
+#include "rask/graph/task_context.h"
 
 namespace rask {
 namespace internal {
@@ -111,11 +112,28 @@ std::vector<std::string> chain_to(Core& core, const DelayedNode* target) {
   return chain;
 }
 
+/// A task that waits for others leaves its place to them, as in Dask's Client.get.
+class AwayFromWorker {
+ public:
+  AwayFromWorker() {
+    if (in_task_) secede();
+  }
+  ~AwayFromWorker() {
+    if (in_task_) rejoin();
+  }
+  AwayFromWorker(const AwayFromWorker&) = delete;
+  AwayFromWorker& operator=(const AwayFromWorker&) = delete;
+
+ private:
+  const bool in_task_ = current_task() != nullptr;
+};
+
 }  // namespace
 
 std::unique_ptr<Computation> compute_on(Client& client,
                                         const std::vector<const DelayedNode*>& targets,
                                         bool collect) {
+  const AwayFromWorker away;
   auto futures = client.submit_nodes(targets);
   std::vector<std::optional<TaskError>> errors(targets.size());
   std::vector<FutureRef> finished;
@@ -202,6 +220,11 @@ std::optional<Where>& chosen_scheduler() {
 void set_scheduler(std::optional<Where> where) {
   const std::lock_guard lock{g_scheduler_mutex};
   chosen_scheduler() = where;
+}
+
+void internal::forget_scheduler(const Client* client) {
+  const std::lock_guard lock{g_scheduler_mutex};
+  if (chosen_scheduler() && chosen_scheduler()->client() == client) chosen_scheduler().reset();
 }
 
 Where default_scheduler() {

@@ -63,9 +63,10 @@ class Where {
   bool in_processes_ = false;
 };
 
-/// Where compute() without a place computes from now on; nullopt: as if it had not been said, which
-/// is what the settings `scheduler` ("threads", "processes", "synchronous", "distributed") and
-/// `num_workers` say, else the client that was made last, else threads.
+/// Where compute() without a place computes from now on (a client: until its end); nullopt: as if
+/// it had not been said, which is what the settings `scheduler` ("threads", "processes",
+/// "synchronous", "distributed") and `num_workers` say, else the client that was made last, else
+/// threads.
 void set_scheduler(std::optional<Where> where);
 ///   throws  ClientError: the setting `scheduler` names none, or there is no client
 Where default_scheduler();

@@ -217,6 +217,17 @@ TEST(Delayed, a_client_is_a_place_too) {
   EXPECT_EQ(delayed<add>(held, x).compute(threads), 14);
 }
 
+TEST(Delayed, a_client_that_has_gone_is_no_place) {
+  testing::FakeCluster cluster;
+  {
+    Client client{cluster.address()};
+    set_scheduler(client);
+    EXPECT_EQ(default_scheduler().client(), &client);
+    EXPECT_EQ(delayed<inc>(1).compute(), 2);
+  }
+  EXPECT_EQ(default_scheduler().client(), nullptr);
+}
+
 TEST(Delayed, a_graph_is_drawn) {
   const auto path = std::filesystem::temp_directory_path() /
                     ("rask_delayed_test_" + std::to_string(::getpid()) + ".dot");

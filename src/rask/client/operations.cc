@@ -1,4 +1,5 @@
 // What a Client asks of the cluster as a whole: one request to the scheduler each.
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -7,6 +8,8 @@
 #include "rask/client/client.h"
 #include "rask/client/core.h"
 #include "rask/client/keys.h"
+#include "rask/protocol/forward_logging.h"
+#include "rask/wire/pickle_writer.h"
 
 namespace rask {
 
@@ -294,6 +297,69 @@ std::vector<TopicEvent> Client::get_events(const std::string& topic) {
   std::vector<TopicEvent> events;
   for (const Value& pair : reply.as_array()) events.push_back(event_of(pair));
   return events;
+}
+
+namespace {
+
+std::string forwarding_plugin(const std::string& logger) {
+  return std::string{protocol::kForwardLoggingPlugin} +
+         (logger.empty() ? std::string{protocol::kRootLogger} : logger);
+}
+
+// Levels of Python's logging are tens.
+constexpr int kLevelStep = 10;
+
+void write_forwarded(const TopicEvent& event) {
+  const Value& record = event.content;
+  const auto level = std::clamp<std::int64_t>(record["levelno"].as_int() / kLevelStep, 1, 5) - 1;
+  log::write(log::Line{.level = static_cast<log::Level>(level),
+                       .logger = record["name"].as_text(),
+                       .message = record["msg"].as_text(),
+                       .where = record["worker"].as_text("worker"),
+                       .task = record["task"].as_text("-")});
+}
+
+// What Dask pickles: an instance with its attributes.
+std::string plugin_pickle(const std::string& logger, log::Level level, const std::string& topic) {
+  wire::PickleWriter pickle;
+  pickle.global("distributed.diagnostics.plugin", "ForwardLoggingPlugin");
+  if (logger.empty())
+    pickle.none();
+  else
+    pickle.text(logger);
+  pickle.integer((static_cast<int>(level) + 1) * kLevelStep);
+  pickle.text(topic);
+  pickle.tuple(3);
+  pickle.call();
+  return std::move(pickle).take();
+}
+
+void throw_if_any_failed(const Value& replies) {
+  for (const auto& [worker, reply] : replies.as_map())
+    if (reply["status"].as_text() == "error")
+      throw ClientError{std::string{worker.as_text()} + ": " +
+                        std::string{reply["exception_text"].as_text()}};
+}
+
+}  // namespace
+
+void Client::forward_logging(const std::string& logger, log::Level level) {
+  const std::string plugin = forwarding_plugin(logger);
+  const std::string topic = protocol::forward_logging_topic(plugin);
+  subscribe_topic(topic, write_forwarded);
+  throw_if_any_failed(
+      core_->call(Value::object({{"op", "register_worker_plugin"},
+                                 {"plugin", Value::Binary{plugin_pickle(logger, level, topic)}},
+                                 {"name", plugin},
+                                 {"idempotent", false}}),
+                  kPatience));
+}
+
+void Client::unforward_logging(const std::string& logger) {
+  const std::string plugin = forwarding_plugin(logger);
+  unsubscribe_topic(protocol::forward_logging_topic(plugin));
+  throw_if_any_failed(core_->call(
+      Value::object({{"op", "unregister_worker_plugin"}, {"name", plugin}}), kPatience));
 }
 
 void Client::subscribe_topic(const std::string& topic,

@@ -17,9 +17,9 @@
 namespace rask::executor {
 
 struct LocalRunOptions {
-  /// In place of calling the function here. May throw what the function throws.
   int num_workers = 0;  // Threads at work at a time, the caller's among them; 0: one for each core.
   bool stop_on_error = true;  // Else what does not depend on failed tasks goes on.
+  /// In place of calling the function here. May throw what the function throws.
   using Call = std::function<void(const internal::DelayedNode&, internal::Inputs, internal::Slot&)>;
   Call call = nullptr;
 };

@@ -124,7 +124,9 @@ void append_line(const log::Line& line) {
   std::tm local{};
   ::localtime_r(&seconds, &local);
   file().append(fmt::format("{:%Y-%m-%d %H:%M:%S},{:03} - {} - {} - {} - {} - {}\n", local, ms,
-                            log::to_string(line.level), line.logger, where(), task_key(),
+                            log::to_string(line.level), line.logger,
+                            line.where.empty() ? where() : std::string{line.where},
+                            line.where.empty() ? task_key() : std::string{line.task},
                             line.message));
 }
 
@@ -139,7 +141,7 @@ void log_to_file(const LogFileOptions& options) {
                                 std::string{log::to_string(own.level)}};
   for (std::size_t i = 0; i < std::size(values); ++i) ::setenv(kVariables[i], values[i].c_str(), 1);
   executor::forget_idle_processes();
-  log::set_listener(append_line, own.level);
+  log::set_listener(log::Ear::file, append_line, own.level);
 }
 
 Result<Ok> log_to_file_of(const Config& config) {

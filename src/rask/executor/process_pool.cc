@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -14,6 +15,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <thread>
 #include <unordered_map>
 #include <utility>
 
@@ -350,7 +352,19 @@ void call_in_process(const DelayedNode& node, internal::Inputs inputs, internal:
   node.read(result_of(std::move(*reply)), result);
 }
 
+namespace {
+
+/// Whoever started this process may go while a task runs.
+void end_with_parent() {
+  pollfd parent{.fd = kChildFd, .events = POLLRDHUP, .revents = 0};
+  while (::poll(&parent, 1, -1) < 0 && errno == EINTR) continue;
+  ::_exit(1);
+}
+
+}  // namespace
+
 int process_main() {
+  std::thread{end_with_parent}.detach();
   // As the parent logs: it may have said so by variables.
   const auto config = Config::load(environment());
   const auto logged = config.ok() ? log_to_file_of(config.value()) : Result<Ok>{config.error()};

@@ -136,7 +136,7 @@ class OneLogFile : public testing::Test {
     std::filesystem::create_directory(folder_);
   }
   void TearDown() override {
-    log::set_listener(nullptr, log::Level::critical);
+    log::set_listener(log::Ear::file, nullptr, log::Level::critical);
     std::filesystem::remove_all(folder_);
   }
   std::string path() const { return (folder_ / "run.log").string(); }

@@ -190,6 +190,8 @@ struct SchedulerServer::Impl {
   void run_function(const Request& request);
   void start_preloads();
   std::vector<WorkerId> python_workers() const;
+  std::vector<WorkerId> workers_of_plugin(std::string_view name) const;
+  Value plugins_of(bool runs_python) const;
   void nanny_started(const comm::Connection* connection);
 
   // ---- what tells of a run (rpc_diagnostics.cc)

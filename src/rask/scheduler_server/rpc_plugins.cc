@@ -1,6 +1,7 @@
 // Plugins: pickles that go to workers and nannies as they came, and Python that means the scheduler
 // itself, which the lowering process runs as far as that is possible.
 #include "rask/base/log.h"
+#include "rask/protocol/forward_logging.h"
 #include "rask/scheduler_server/impl_internal.h"
 
 namespace rask::scheduler_server {
@@ -39,6 +40,20 @@ std::vector<WorkerId> SchedulerServer::Impl::python_workers() const {
   return which;
 }
 
+// Native workers forward logging without any Python.
+std::vector<WorkerId> SchedulerServer::Impl::workers_of_plugin(std::string_view name) const {
+  return name.starts_with(protocol::kForwardLoggingPlugin) ? machine.workers() : python_workers();
+}
+
+Value SchedulerServer::Impl::plugins_of(bool runs_python) const {
+  if (runs_python) return worker_plugins;
+  Value::Map native;
+  for (const auto& [name, plugin] : worker_plugins.as_map())
+    if (name.as_text().starts_with(protocol::kForwardLoggingPlugin))
+      native.emplace_back(name, plugin);
+  return native;
+}
+
 void SchedulerServer::Impl::register_plugin(const Request& request) {
   const std::string name{request["name"].as_text()};
   log::info(kLogger, "Registering Worker plugin {}", name);
@@ -47,7 +62,7 @@ void SchedulerServer::Impl::register_plugin(const Request& request) {
   }
   worker_plugins.set(name, request["plugin"]);
   reply_broadcast(
-      request, targets(python_workers(), false),
+      request, targets(workers_of_plugin(name), false),
       Value::object({{"op", "plugin-add"}, {"plugin", request["plugin"]}, {"name", name}}),
       "raise");
 }
@@ -141,7 +156,7 @@ void SchedulerServer::Impl::add_plugin_handlers() {
                                        fmt::format("The {} plugin {} does not exist", kind, name)));
     }
     remove(plugins, name);
-    reply_broadcast(r, targets(python_workers(), nannies),
+    reply_broadcast(r, targets(nannies ? python_workers() : workers_of_plugin(name), nannies),
                     Value::object({{"op", op}, {"name", name}}), "raise");
   };
   server.on("unregister_worker_plugin", [this, unregister_from](const Request& r) {

@@ -148,14 +148,14 @@ void SchedulerServer::Impl::register_worker(const Request& request) {
   server.hand_over(connection);
   connection->start([this, worker](wire::Message&& m) { on_worker_message(worker, m); },
                     [this, worker](const Error& error) { worker_gone(worker, error.message); });
-  connection->send(wire::encode(Value::object(
-      {{"status", "OK"},
-       {"time", loop.now()},
-       {"heartbeat-interval", heartbeat_interval(machine.workers().size())},
-       {"warning", version_warning("Worker", request["versions"]["packages"], lowering.packages(),
-                                   packages_of_workers())},
-       {"error", ""},
-       {"worker-plugins", info.runs_python ? worker_plugins : Value{Value::Map{}}}})));
+  connection->send(wire::encode(
+      Value::object({{"status", "OK"},
+                     {"time", loop.now()},
+                     {"heartbeat-interval", heartbeat_interval(machine.workers().size())},
+                     {"warning", version_warning("Worker", request["versions"]["packages"],
+                                                 lowering.packages(), packages_of_workers())},
+                     {"error", ""},
+                     {"worker-plugins", plugins_of(info.runs_python)}})));
   apply(effects);
   arm_timer();
   if (const auto* session = session_of(worker)) {

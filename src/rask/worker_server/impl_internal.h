@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "rask/base/log.h"
 #include "rask/comm/rpc_server.h"
 #include "rask/executor/thread_pool.h"
 #include "rask/graph/task.h"
@@ -95,6 +96,12 @@ struct WorkerServer::Impl {
   void keep_gathered(GatherJob& job, DataReply&& reply);
   void answer_gather(const GatherJob& job);
 
+  // ---- records for clients (forward_logging.cc)
+  struct Forwarding;
+  void set_forwarding(std::string_view plugin, bool on);
+  void end_forwarding();
+  static void forward_line(const log::Line& line);
+
   // ---- RPC (rpc.cc)
   void add_handlers();
   void add_python_handlers();
@@ -127,6 +134,7 @@ struct WorkerServer::Impl {
 
   boost::unordered_flat_map<Key, TaskValue, std::hash<Key>> data;
   std::map<std::string, std::vector<executor::ThreadPool::Job>, std::less<>> jobs;  // By executor.
+  std::shared_ptr<Forwarding> forwarding;  // Null: nobody has asked.
   std::shared_ptr<Mailbox> mailbox = std::make_shared<Mailbox>();
   std::map<std::string, std::unique_ptr<executor::ThreadPool>, std::less<>> pools;
 };

@@ -6,6 +6,7 @@
 
 #include "rask/base/log.h"
 #include "rask/graph/task.h"
+#include "rask/protocol/forward_logging.h"
 #include "rask/protocol/payloads.h"
 #include "rask/worker_server/impl_internal.h"
 
@@ -190,7 +191,11 @@ void WorkerServer::Impl::add_python_handlers() {
     r.reply(Value::object({{"range_query", Value::Map{}}, {"count", 0}, {"last_time", nullptr}}));
   });
   for (const char* op : {"plugin-add", "plugin-remove"}) {
-    server.on(op, [](const Request& r) {
+    server.on(op, [this](const Request& r) {
+      if (r["name"].as_text().starts_with(protocol::kForwardLoggingPlugin)) {
+        set_forwarding(r["name"].as_text(), r["op"].as_text() == "plugin-add");
+        return r.reply(Value::object({{"status", "OK"}}));
+      }
       log::info(kLogger, "{} '{}': plugins are Python, this worker has none", r["op"].as_text(),
                 r["name"].as_text());
       r.reply(Value::object({{"status", "OK"}}));

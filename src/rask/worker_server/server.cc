@@ -33,6 +33,7 @@ WorkerServer::Impl::Impl(comm::EventLoop& event_loop, Options given)
 }
 
 WorkerServer::Impl::~Impl() {
+  end_forwarding();
   {
     const std::lock_guard lock{mailbox->mutex};
     mailbox->wake = nullptr;
@@ -150,6 +151,8 @@ void WorkerServer::Impl::on_registration_reply(const comm::ConnectionPtr& connec
                       close("scheduler-connection-lost", false, true);
                     });
   log::info(kLogger, "        Registered to: {:>26}", options.scheduler);
+  for (const auto& [name, plugin] : reply.value()["worker-plugins"].as_map())
+    set_forwarding(name.as_text(), true);
   // A stock scheduler gives no task to a worker that has not said that it runs.
   if (!connection->peer().dense)
     send(protocol::WorkerStatusChanged{protocol::WorkerStatus::running, "worker-start"});
