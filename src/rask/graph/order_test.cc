@@ -102,8 +102,8 @@ TEST(Order, every_task_comes_once_and_behind_what_it_needs) {
   SCOPED_TRACE(testing::Message() << "seed " << seed);
   std::mt19937 random{seed};
   for (int round = 0; round < 200; ++round) {
-    const std::uint32_t count = 1 + random() % 200;
-    const std::uint32_t window = 1 + random() % 50;
+    const auto count = static_cast<std::uint32_t>(1 + random() % 200);
+    const auto window = static_cast<std::uint32_t>(1 + random() % 50);
     Lists lists(count);
     for (std::uint32_t task = 1; task < count; ++task)
       for (std::uint32_t near = task - std::min(task, window); near < task; ++near)
