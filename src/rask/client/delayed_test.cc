@@ -217,6 +217,14 @@ TEST(Delayed, a_client_is_a_place_too) {
   EXPECT_EQ(delayed<add>(held, x).compute(threads), 14);
 }
 
+TEST(Delayed, what_failed_can_be_computed_again) {
+  testing::FakeCluster cluster;
+  Client client{cluster.address()};
+  const auto bad = delayed<checked>({.name = "bad"}, "bad.csv");
+  for (int round = 0; round < 3; ++round)
+    EXPECT_FALSE(client.persist(bad).exception(10) == std::nullopt);
+}
+
 TEST(Delayed, a_client_that_has_gone_is_no_place) {
   testing::FakeCluster cluster;
   {

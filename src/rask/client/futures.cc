@@ -47,18 +47,21 @@ std::vector<FutureRef> Core::submit_graph(std::vector<NewTask>&& tasks, std::spa
   futures.reserve(wanted.size());
   const std::lock_guard lock{mutex_};
   require_open();
+  // First: the end of a failed future of the same key must come before the graph.
+  std::vector<Key> fresh_keys;
+  for (const Key& key : wanted) {
+    bool fresh = false;
+    futures.emplace_back(add_locked(key, fresh));
+    if (fresh) fresh_keys.push_back(key);
+  }
   graph_open_ = false;  // A graph of its own: its order means something.
   protocol::UpdateGraph& graph = open_graph();
+  graph.keys = std::move(fresh_keys);
   for (NewTask& task : tasks) {
     const auto order = static_cast<std::int64_t>(graph.tasks.size());
     graph.tasks.push_back({std::move(task.key), std::move(task.dependencies),
                            std::move(task.run_spec),
                            task.annotations ? std::move(task.annotations) : annotations, order});
-  }
-  for (const Key& key : wanted) {
-    bool fresh = false;
-    futures.emplace_back(add_locked(key, fresh));
-    if (fresh) graph.keys.push_back(key);
   }
   graph_open_ = false;
   wake_locked();
