@@ -11,6 +11,7 @@
 //     std::cout << client.submit<inc>(10).result() << "\n";
 //   }
 
+#include "rask/client/actor.h"           // IWYU pragma: export
 #include "rask/client/as_completed.h"    // IWYU pragma: export
 #include "rask/client/client.h"          // IWYU pragma: export
 #include "rask/client/coordination.h"    // IWYU pragma: export

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "rask/client/actor.h"
 #include "rask/client/client.h"
 #include "rask/client/delayed.h"
 
@@ -18,7 +19,14 @@ struct WithFile {
 };
 int takes_struct(const WithFile& value) { return value.number; }
 
+struct Counter {
+  int n = 0;
+  int add(int by) { return n += by; }
+};
+
 void use(rask::Client& client) {
+  const rask::Actor<Counter> counter = client.submit_actor<Counter>(1).result();
+  counter.call<&Counter::add>(counter.get<&Counter::n>());
   auto number = client.submit<inc>(1);
   auto text = client.submit<name>();
   client.submit<sum>(std::vector{number, number});
@@ -56,6 +64,14 @@ void use(rask::Client& client) {
   rask::delayed<inc>(std::tuple{rask::delayed<inc>(1), 2});
 #elif defined(CASE_delayed_too_few)
   rask::delayed<inc>();
+#elif defined(CASE_actor_wrong_argument)
+  counter.call<&Counter::add>("one");
+#elif defined(CASE_actor_future_argument)
+  counter.call<&Counter::add>(number);
+#elif defined(CASE_actor_too_few)
+  counter.call<&Counter::add>();
+#elif defined(CASE_actor_no_constructor)
+  client.submit_actor<Counter>("one");
 #elif defined(CASE_graph_wrong_node)
   graph.add<inc>("inc", node);
 #endif

@@ -163,7 +163,7 @@ class AsCompleted {
       const Errors errors = raise_errors_ ? Errors::raise : Errors::skip;
       auto payload = internal::fetch_one(future.ref(), errors);
       if (!payload.has_value()) return std::nullopt;
-      T value = internal::decode_result<T>(future.key(), *payload);
+      T value = internal::decode_result<T>(future.ref(), *payload);
       return Item{std::move(future), std::move(value)};
     } else {
       return Item{std::move(future)};

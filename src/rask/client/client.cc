@@ -98,6 +98,15 @@ FutureRef Client::submit_task(const std::string& function, TaskWriter& call,
   return core_->submit(std::move(task), annotations_of(options));
 }
 
+FutureRef Client::submit_actor_task(const std::string& type, TaskWriter& call,
+                                    const SubmitOptions& options) {
+  NewTask task;  // Never pure: two actors are two.
+  task.key = options.key.empty() ? core_->unique_key(type) : Key{options.key};
+  task.dependencies = call.take_dependencies();
+  task.run_spec = call.take(task.key);
+  return core_->submit_actor(std::move(task), annotations_of(options));
+}
+
 std::vector<FutureRef> Client::submit_tasks(std::vector<NewTask> tasks,
                                             const SubmitOptions& options) {
   if (tasks.empty()) return {};

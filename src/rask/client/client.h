@@ -32,6 +32,8 @@
 
 namespace rask {
 
+template <class C>
+class Actor;
 template <class T>
 class Delayed;
 class MultiLock;
@@ -41,6 +43,7 @@ class Client;
 
 namespace internal {
 
+class ActorBase;
 class Computation;
 class Core;
 class DelayedNode;
@@ -102,6 +105,15 @@ class Client {
                                                                              options, arguments...);
   }
 
+  // Makes an object of class C on a worker, where it stays: see rask/client/actor.h. Dask's
+  // submit(C, ..., actor=True).
+  template <class C, class... A>
+  Future<Actor<C>> submit_actor(const SubmitOptions& options, const A&... arguments);
+  template <class C, internal::NotOptions... A>
+  Future<Actor<C>> submit_actor(const A&... arguments) {
+    return submit_actor<C>(SubmitOptions{}, arguments...);
+  }
+
   // Runs a function on each item of a range (or of several, in step, to the end of the shortest).
   // Items may be futures. With options.key, keys are that and a number.
   template <auto F, std::ranges::input_range... R>
@@ -134,7 +146,7 @@ class Client {
     results.reserve(values.size());
     for (std::size_t i = 0; i < values.size(); ++i)
       if (values[i].has_value())
-        results.push_back(internal::decode_result<T>(futures[i].key(), *values[i]));
+        results.push_back(internal::decode_result<T>(futures[i].ref(), *values[i]));
     return results;
   }
   template <class Name, class T>
@@ -148,7 +160,7 @@ class Client {
     for (const auto& [name, future] : futures) {
       const auto& value = values[i++];
       if (value.has_value())
-        results.emplace(name, internal::decode_result<T>(future.key(), *value));
+        results.emplace(name, internal::decode_result<T>(future.ref(), *value));
     }
     return results;
   }
@@ -399,6 +411,8 @@ class Client {
   void start(const ClientOptions& options);
   internal::FutureRef submit_task(const std::string& function, TaskWriter& call,
                                   const SubmitOptions& options);
+  internal::FutureRef submit_actor_task(const std::string& type, TaskWriter& call,
+                                        const SubmitOptions& options);
   internal::NewTask finish_task(const std::string& function, TaskWriter& call,
                                 const SubmitOptions& options, std::size_t index);
   std::vector<internal::FutureRef> submit_tasks(std::vector<internal::NewTask> tasks,
@@ -410,6 +424,7 @@ class Client {
   void scatter_direct(const wire::Value& data, const ScatterOptions& options);
   std::vector<internal::FutureRef> compute_keys(const Graph& graph, const std::vector<Key>& keys,
                                                 const SubmitOptions& options);
+  friend class internal::ActorBase;
   friend class internal::NamedThing;
   friend class MultiLock;
   friend class Semaphore;

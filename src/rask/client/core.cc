@@ -102,6 +102,7 @@ std::shared_ptr<Core> Core::connect(const ClientOptions& options) {
   core->loop_id_ = core->thread_.get_id();
   core->loop_.post([raw = core.get(), left = deadline.left()] {
     raw->rpc_ = std::make_unique<comm::RpcPool>(raw->loop_, raw->comm_options_);
+    raw->actor_links_ = std::make_unique<ActorLinks>(raw->loop_, raw->comm_options_);
     raw->open_stream(left);
   });
   std::string why;
@@ -173,6 +174,7 @@ void Core::close() {
   thread.join();
   connection_.reset();
   rpc_.reset();
+  actor_links_.reset();
   std::vector<std::unique_ptr<Watcher>> spent;
   {
     const std::lock_guard lock{mutex_};
@@ -222,6 +224,14 @@ void Core::unsubscribe(const std::string& topic) {
     handlers_.erase(topic);
   }
   send(protocol::FromClient{protocol::UnsubscribeTopic{topic}});
+}
+
+void Core::call_actor(const std::string& worker, wire::Frames request, ActorLinks::Reply reply) {
+  const std::lock_guard lock{mutex_};
+  require_open();
+  loop_.post([this, worker, request = std::move(request), reply = std::move(reply)]() mutable {
+    actor_links_->call(worker, std::move(request), std::move(reply));
+  });
 }
 
 wire::Value Core::call(wire::Value request, Seconds timeout) {

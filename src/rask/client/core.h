@@ -23,6 +23,7 @@
 #include <variant>
 #include <vector>
 
+#include "rask/client/actor_links.h"
 #include "rask/client/callbacks.h"
 #include "rask/client/errors.h"
 #include "rask/client/new_task.h"
@@ -72,6 +73,7 @@ class Core : public std::enable_shared_from_this<Core> {
   FutureRef submit(NewTask&& task, const protocol::AnnotationsPtr& annotations);
   std::vector<FutureRef> submit_all(std::vector<NewTask>&& tasks,
                                     const protocol::AnnotationsPtr& annotations);
+  FutureRef submit_actor(NewTask&& task, const protocol::AnnotationsPtr& annotations);
   // Tasks in their order; futures for the wanted ones only.
   std::vector<FutureRef> submit_graph(std::vector<NewTask>&& tasks, std::span<const Key> wanted,
                                       const protocol::AnnotationsPtr& annotations);
@@ -119,6 +121,8 @@ class Core : public std::enable_shared_from_this<Core> {
   // One request, one answer.   throws  ClientError with the scheduler's own words
   wire::Value call(wire::Value request, Seconds timeout);
   wire::Value call_worker(const std::string& address, wire::Value request, Seconds timeout);
+  // Sends a call to an actor's worker; `reply` comes on the loop, once.
+  void call_actor(const std::string& worker, wire::Frames request, ActorLinks::Reply reply);
   void send(protocol::FromClient message);
   void send(wire::Value message);
   void subscribe(const std::string& topic, std::function<void(const wire::Value&)> handler);
@@ -195,6 +199,7 @@ class Core : public std::enable_shared_from_this<Core> {
   comm::EventLoop loop_;
   const comm::Options comm_options_;
   std::unique_ptr<comm::RpcPool> rpc_;
+  std::unique_ptr<ActorLinks> actor_links_;
   comm::ConnectionPtr connection_;
   bool registered_ = false;
   bool closing_ = false;

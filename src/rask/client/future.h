@@ -59,6 +59,13 @@ T decode_result(const Key& key, const wire::Payload& payload) {
   if (!value.ok()) throw_unreadable(key, value.error());
   return std::move(value).value();
 }
+// … of a future, which a value that needs its task keeps (Actor).
+template <class T>
+T decode_result(const FutureRef& future, const wire::Payload& payload) {
+  T value = decode_result<T>(future->key, payload);
+  if constexpr (requires { value.hold(future); }) value.hold(future);
+  return value;
+}
 
 }  // namespace internal
 
@@ -80,7 +87,7 @@ class Future : public FutureBase {
     if constexpr (std::is_void_v<T>)
       wait_for_result(timeout);
     else
-      return internal::decode_result<T>(key(), fetch(timeout));
+      return internal::decode_result<T>(ref(), fetch(timeout));
   }
 
   // Calls `callback(future)` when the task is done, on a thread of the client.

@@ -27,6 +27,20 @@ FutureRef Core::submit(NewTask&& task, const protocol::AnnotationsPtr& annotatio
   return FutureRef{state};
 }
 
+FutureRef Core::submit_actor(NewTask&& task, const protocol::AnnotationsPtr& annotations) {
+  const std::lock_guard lock{mutex_};
+  require_open();
+  bool fresh = false;
+  FutureState* state = add_locked(task.key, fresh);
+  if (fresh) {
+    graph_open_ = false;  // A graph of its own: it says of all its keys that they are actors.
+    open_graph().actors = true;
+    queue_graph_task(std::move(task), true, annotations);
+    graph_open_ = false;
+  }
+  return FutureRef{state};
+}
+
 std::vector<FutureRef> Core::submit_all(std::vector<NewTask>&& tasks,
                                         const protocol::AnnotationsPtr& annotations) {
   std::vector<FutureRef> futures;

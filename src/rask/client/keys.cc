@@ -1,5 +1,7 @@
 #include "rask/client/keys.h"
 
+#include "rask/client/errors.h"
+#include "rask/graph/failure.h"
 #include "rask/wire/message.h"
 
 namespace rask::internal {
@@ -38,6 +40,21 @@ std::vector<std::string> texts_of(const wire::Value& list) {
   std::vector<std::string> texts;
   for (const wire::Value& item : list.as_array()) texts.push_back(text_of(item));
   return texts;
+}
+
+wire::Payload payload_of(const wire::Value& value) {
+  if (const auto* payload = value.get_if<wire::Payload>()) return *payload;
+  return {.kind = wire::Payload::Kind::inlined, .header = {}, .frames = {wire::encode(value)[0]}};
+}
+
+void throw_if_failed(const std::string& worker, const wire::Value& reply, const std::string& key) {
+  const std::string_view status = reply["status"].as_text();
+  if (status != "error" && status != "uncaught-error") return;
+  const auto* exception = reply["exception"].get_if<wire::Payload>();
+  TaskFailure failure{"Exception", std::string{reply["exception_text"].as_text()}, {}, {}};
+  if (exception != nullptr) failure = read_failure(*exception, {});
+  if (failure.traceback.empty()) failure.traceback = reply["traceback_text"].as_text();
+  throw TaskError{key, failure.type, failure.message, worker, failure.traceback};
 }
 
 }  // namespace rask::internal

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "rask/graph/key.h"
+#include "rask/wire/payload.h"
 #include "rask/wire/value.h"
 
 namespace rask::internal {
@@ -17,5 +18,9 @@ wire::Value list_of(const std::vector<std::string>& texts);
 wire::Value list_or_nil(const std::vector<std::string>& texts);
 std::vector<std::string> texts_of(const wire::Value& list);  // Keys as people write them.
 std::string text_of(const wire::Value& value);
+// A result in a reply, which may stand there as plain data.
+wire::Payload payload_of(const wire::Value& value);
+// {"status": "error"} of a worker.   throws  TaskError with that key
+void throw_if_failed(const std::string& worker, const wire::Value& reply, const std::string& key);
 
 }  // namespace rask::internal

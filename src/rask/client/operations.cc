@@ -28,17 +28,6 @@ Client::Lists lists_of(const Value& map) {
   return lists;
 }
 
-// {"status": "error"} of one worker in the answers to a broadcast.
-void throw_if_failed(const std::string& worker, const Value& reply, const std::string& what) {
-  const std::string_view status = reply["status"].as_text();
-  if (status != "error" && status != "uncaught-error") return;
-  const auto* exception = reply["exception"].get_if<wire::Payload>();
-  TaskFailure failure{"Exception", std::string{reply["exception_text"].as_text()}, {}, {}};
-  if (exception != nullptr) failure = read_failure(*exception, {});
-  if (failure.traceback.empty()) failure.traceback = reply["traceback_text"].as_text();
-  throw TaskError{what, failure.type, failure.message, worker, failure.traceback};
-}
-
 }  // namespace
 
 // ---- On all workers -----------------------------------------------------------------------------
@@ -70,17 +59,8 @@ std::map<std::string, wire::Payload> Client::run_payload(const wire::Payload& ca
   std::map<std::string, wire::Payload> results;
   for (const auto& [worker, reply] : replies.as_map()) {
     const std::string address{worker.as_text()};
-    throw_if_failed(address, reply, "run");
-    const Value& result = reply["result"];
-    const auto* payload = result.get_if<wire::Payload>();
-    if (payload != nullptr) {
-      results.emplace(address, *payload);
-      continue;
-    }
-    wire::Payload plain;
-    plain.kind = wire::Payload::Kind::inlined;
-    plain.frames.push_back(wire::encode(result).front());
-    results.emplace(address, std::move(plain));
+    internal::throw_if_failed(address, reply, "run");
+    results.emplace(address, internal::payload_of(reply["result"]));
   }
   return results;
 }
@@ -98,7 +78,7 @@ void Client::upload_file(const std::string& path, bool load) {
   const Value replies = core_->call(
       Value::object({{"op", "broadcast"}, {"msg", message}, {"workers", nullptr}}), kForever);
   for (const auto& [worker, reply] : replies.as_map())
-    throw_if_failed(std::string{worker.as_text()}, reply, "upload_file");
+    internal::throw_if_failed(std::string{worker.as_text()}, reply, "upload_file");
 }
 
 void Client::wait_for_workers(int n_workers, Seconds timeout) {

@@ -65,6 +65,8 @@ template <class R, class C, class... P>
 struct Signature<R (C::*)(P...) const noexcept> : Signature<R (*)(P...)> {};
 template <class R, class C, class... P>
 struct Signature<R (C::*)(P...)> : Signature<R (*)(P...)> {};
+template <class R, class C, class... P>
+struct Signature<R (C::*)(P...) noexcept> : Signature<R (*)(P...)> {};
 template <class R, class... P>
 struct Signature<R(P...)> : Signature<R (*)(P...)> {};
 template <class F>

@@ -8,6 +8,7 @@
 
 namespace rask {
 
+class TaskValue;
 struct Security;
 
 struct TaskContext {
@@ -15,6 +16,8 @@ struct TaskContext {
   std::string_view worker_address;
   const Security* security = nullptr;  // The worker's, for get_client().
   Key key;
+  // On the thread that runs the calls of actors: those of this worker, by key.
+  const std::function<TaskValue(const Key&)>* actors = nullptr;
   std::function<void()> secede;  // Leaves the worker's thread slot; its thread goes on.
   std::function<void()> rejoin;  // Waits for a slot and takes it again.
 };

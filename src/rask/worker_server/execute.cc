@@ -70,7 +70,7 @@ Mailbox::Finished finished_of(Job& job, TaskOutcome&& outcome, Seconds start, Se
                                    .thread = thread_number(),
                                    .start = start,
                                    .stop = stop};
-    return {std::move(success), execute.key, std::move(*value)};
+    return {std::move(success), execute.key, std::move(*value), execute.actor};
   }
   if (auto* failure = std::get_if<TaskFailure>(&outcome)) {
     worker::ExecuteFailure failed{.key = execute.key,
@@ -133,6 +133,7 @@ void WorkerServer::Impl::carry_out(Instructions& instructions) {
       send(std::move(message->message));
     } else if (auto* forget = std::get_if<worker::Forget>(&instruction)) {
       data.erase(forget->key);
+      forget_actor(forget->key);
     } else if (auto* order = std::get_if<worker::GatherDep>(&instruction)) {
       gather_dep(std::move(*order));
     } else if (auto* busy = std::get_if<worker::RetryBusyWorkerLater>(&instruction)) {
@@ -200,6 +201,7 @@ void WorkerServer::Impl::collect() {
   Instructions instructions;
   const auto now = loop.now();
   for (auto& item : finished) {
+    if (item.actor) keep_actor(item.key, item.value);
     if (!item.value.empty()) data.insert_or_assign(item.key, std::move(item.value));
     machine->handle(std::move(item.event), now, instructions);
   }

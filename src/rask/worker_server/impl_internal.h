@@ -33,6 +33,7 @@ struct Mailbox {
     worker::Event event;  // ExecuteSuccess, ExecuteFailure, RescheduleTask or SecedeTask
     Key key;
     TaskValue value;  // Of an ExecuteSuccess.
+    bool actor = false;
   };
 
   std::mutex mutex;
@@ -40,6 +41,18 @@ struct Mailbox {
   bool posted = false;               // The loop has been told and has not come yet.
   std::atomic<bool> polling{false};  // The loop comes by itself in a moment: no need to wake it.
   std::function<void()> wake;        // Posts to the loop. Empty once the server has gone.
+};
+
+// The objects behind actors. Changed by the loop only, with the lock; its thread reads them too.
+struct Actors {
+  std::mutex mutex;
+  std::unordered_map<Key, TaskValue> values;
+
+  TaskValue find(const Key& key) {
+    const std::lock_guard lock{mutex};
+    const auto found = values.find(key);
+    return found == values.end() ? TaskValue{} : found->second;
+  }
 };
 
 // What a get_data reply holds: {"status": …, "data": {key: value}}.
@@ -105,8 +118,15 @@ struct WorkerServer::Impl {
   // ---- RPC (rpc.cc)
   void add_handlers();
   void add_python_handlers();
-  void run(const Request& request);
   Value identity() const;
+
+  // ---- beside the tasks (calls.cc)
+  void run(const Request& request);
+  void actor_execute(const Request& request);
+  void keep_actor(const Key& key, const TaskValue& value);
+  void forget_actor(const Key& key);
+  void answer_from(const std::string& executor, const Request& request,
+                   std::function<TaskOutcome()> call);
 
   comm::EventLoop& loop;
   Options options;
@@ -133,6 +153,7 @@ struct WorkerServer::Impl {
   std::function<void(const std::string&, bool)> closed_callback;
 
   boost::unordered_flat_map<Key, TaskValue, std::hash<Key>> data;
+  std::shared_ptr<Actors> actors = std::make_shared<Actors>();
   std::map<std::string, std::vector<executor::ThreadPool::Job>, std::less<>> jobs;  // By executor.
   std::shared_ptr<Forwarding> forwarding;  // Null: nobody has asked.
   std::shared_ptr<Mailbox> mailbox = std::make_shared<Mailbox>();

@@ -7,7 +7,6 @@
 #include "rask/base/log.h"
 #include "rask/graph/task.h"
 #include "rask/protocol/forward_logging.h"
-#include "rask/protocol/payloads.h"
 #include "rask/worker_server/impl_internal.h"
 
 namespace rask::worker_server {
@@ -63,35 +62,6 @@ Value WorkerServer::Impl::identity() const {
                         {"memory_limit", options.memory_limit_bytes},
                         {"name", options.name},
                         {"address", address}});
-}
-
-// Runs a function beside the tasks (client.run): on the thread of the "offload" executor.
-void WorkerServer::Impl::run(const Request& request) {
-  const auto* spec = request["function"].get_if<wire::Payload>();
-  const auto run_spec = spec != nullptr ? *spec : protocol::inlined(request["function"]);
-  if (!is_native_task(run_spec)) {
-    return request.reply(comm::error_reply(
-        "TypeError", "this worker is native: it runs C++ functions that it knows, not Python"));
-  }
-  std::vector<executor::ThreadPool::Job> job;
-  job.push_back([this, request, run_spec] {
-    auto outcome = run_task(run_spec, [](const Key&) { return TaskValue{}; });
-    auto* const target = &loop;
-    target->post([request, outcome = std::move(outcome)] {
-      if (const auto* value = std::get_if<TaskValue>(&outcome)) {
-        request.reply(Value::object({{"status", "OK"}, {"result", Value{value->to_payload()}}}));
-        return;
-      }
-      const auto* failure = std::get_if<TaskFailure>(&outcome);
-      const TaskFailure failed = failure != nullptr ? *failure : TaskFailure{"Reschedule", "", ""};
-      request.reply(Value::object({{"status", "error"},
-                                   {"exception", exception_payload(failed)},
-                                   {"traceback", traceback_payload(failed)},
-                                   {"exception_text", failed.message},
-                                   {"traceback_text", failed.traceback}}));
-    });
-  });
-  pool("offload").submit(job);
 }
 
 // Values that a client scatters here.
@@ -167,6 +137,7 @@ void WorkerServer::Impl::add_handlers() {
     close(std::string{r["reason"].as_text("worker-close")}, r["nanny"].as_bool(true), false);
   });
   server.on("run", [this](const Request& r) { run(r); });
+  server.on("actor_execute", [this](const Request& r) { actor_execute(r); });
   server.on("gather", [this](const Request& r) { gather(r); });
   add_python_handlers();
 }
@@ -203,7 +174,7 @@ void WorkerServer::Impl::add_python_handlers() {
   }
   for (const char* op : {"benchmark_disk", "benchmark_memory", "benchmark_network"})
     server.on(op, [](const Request& r) { r.reply(Value::Map{}); });
-  for (const char* op : {"run_coroutine", "actor_execute", "actor_attribute"}) {
+  for (const char* op : {"run_coroutine", "actor_attribute"}) {
     server.on(op, [op](const Request& r) {
       r.reply(comm::error_reply("TypeError",
                                 fmt::format("{}: this worker is native and runs no Python", op)));

@@ -1,0 +1,36 @@
+#pragma once
+// The way to the workers that hold actors: one connection each, on which calls follow each other
+// without waiting for answers. So they arrive in the order in which they were made. Internal to
+// this room; on the client's loop.
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "rask/comm/comm.h"
+
+namespace rask::internal {
+
+class ActorLinks {
+ public:
+  using Reply = std::function<void(Result<wire::Message>)>;
+
+  ActorLinks(comm::EventLoop& loop, comm::Options options);
+  ~ActorLinks();  // Calls that have no answer yet end with `cancelled`.
+  ActorLinks(const ActorLinks&) = delete;
+  ActorLinks& operator=(const ActorLinks&) = delete;
+
+  // Sends a request and calls `reply` once.
+  //   peer_lost   the worker cannot be reached, or was lost before it answered
+  void call(const std::string& address, wire::Frames request, Reply reply);
+
+ private:
+  struct Link;
+  void lose(const std::string& address, const std::shared_ptr<Link>& link, const Error& error);
+
+  comm::EventLoop& loop_;
+  const comm::Options options_;
+  std::map<std::string, std::shared_ptr<Link>, std::less<>> links_;
+};
+
+}  // namespace rask::internal
