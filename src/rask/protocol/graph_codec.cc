@@ -193,6 +193,7 @@ void read_task(PayloadReader& payloads, wire::Reader& reader, AnnotationsReader&
   for (std::uint32_t i = 0; i < dependency_count && reader.ok(); ++i)
     task.dependencies.push_back(read_dependency(reader, tasks));
   task.run_spec = payloads.read(reader);
+  if (is_none(task.run_spec)) return reader.fail();  // Nothing to run.
   if (field_count > 2) task.annotations = annotations.read(reader);
   if (field_count > 3) task.order = reader.integer();
   if (field_count > 4) task.p2p = read_p2p(reader);

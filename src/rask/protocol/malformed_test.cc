@@ -131,6 +131,13 @@ TEST(Malformed, AGraphThatPointsOutsideOfItselfIsAnError) {
             "message update-graph: field keys has a wrong type");
 }
 
+TEST(Malformed, ATaskWithNothingToRunIsAnError) {
+  const Value task = Value::Array{Value::Array{}, nullptr};
+  const Value tasks = Value::Array{Value::Array{"x"}, Value::Array{task}};
+  EXPECT_EQ(error_of<FromClient>(Value::Array{1, tasks, Value::Array{0}}),
+            "message update-graph: field rask-tasks has a wrong type");
+}
+
 TEST(Malformed, AReferenceToNothingIsAnError) {
   EXPECT_EQ(error_of<ToWorker>(Value::Array{69, Value::Array{"x", 0}}),
             "message refresh-who-has: field who_has has a wrong type");

@@ -257,7 +257,7 @@ class RandomMessages {
   void fill(StartStop& out) { out = {text(), real(), real(), text()}; }
   void fill(GraphTask& out) {
     out.key = key();
-    fill(out.run_spec);
+    while (is_none(out.run_spec)) fill(out.run_spec);
     fill(out.annotations);
     out.order = number();
     if (below(8) == 0) out.p2p = p2p();

@@ -196,6 +196,7 @@ void State::add_data(const Key& key, std::span<const std::uint32_t> places, std:
     remove_from_unrunnable(task);
   }
   if (nbytes >= 0) {
+    nbytes = std::min(nbytes, kNbytesMax);
     for (const auto& replica : task.who_has)
       workers[replica.worker]->nbytes += nbytes - task.get_nbytes();
     task.nbytes = nbytes;

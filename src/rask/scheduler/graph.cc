@@ -268,7 +268,9 @@ void GraphUpdate::prioritise(std::uint32_t id, const protocol::GraphTask& source
   auto& task = state_.tasks[id];
   if (task.has_priority) return;
   const auto& annotation = state_.annotations[task.annotation].source;
-  task.priority = {annotation ? -annotation->priority : 0, own_generation, source.order};
+  const auto user = annotation ? annotation->priority : 0;  // Of any client's choice.
+  task.priority = {-std::max(user, -std::numeric_limits<std::int64_t>::max()), own_generation,
+                   source.order};
   task.has_priority = true;
 }
 

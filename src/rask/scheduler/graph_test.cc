@@ -1,3 +1,5 @@
+#include <limits>
+
 #include "rask/scheduler/test_rig.h"
 
 namespace rask::scheduler {
@@ -66,6 +68,15 @@ TEST(UpdateGraph, earlier_graphs_and_higher_priorities_go_first) {
   rig.add_worker("alice", 3);
   EXPECT_EQ(rig.take(),
             (Lines{"alice compute-task c", "alice compute-task a", "alice compute-task b"}));
+}
+
+TEST(UpdateGraph, the_least_priority_that_there_is_goes_last) {
+  Rig rig;
+  protocol::Annotations last;
+  last.priority = std::numeric_limits<std::int64_t>::min();
+  rig.update_graph({{"a", {}, last}, {"b", {}, {}}}, {"a", "b"});
+  rig.add_worker("alice", 2);
+  EXPECT_EQ(rig.take(), (Lines{"alice compute-task b", "alice compute-task a"}));
 }
 
 TEST(UpdateGraph, graphs_within_the_fifo_timeout_share_a_generation) {

@@ -145,14 +145,22 @@ Seconds State::duration(const Prefix& prefix) const {
   return options.unknown_task_duration;
 }
 
+namespace {
+
+// Of a worker's choice: anything, or no number at all.
+Seconds bounded(Seconds seconds) { return seconds < kDurationMax ? seconds : kDurationMax; }
+
+}  // namespace
+
 void State::set_duration(Prefix& prefix, Seconds average) {
   const auto before = duration(prefix);
-  prefix.duration_average = average;
+  prefix.duration_average = bounded(average);
   compute_occupancy += (duration(prefix) - before) * prefix.processing;
   if (++occupancy_changes > kOccupancyChangesMax) recount_occupancy();
 }
 
 void State::set_max_exec_time(Prefix& prefix, Seconds seconds) {
+  seconds = bounded(seconds);
   if (seconds > prefix.max_exec_time) {
     const auto before = duration(prefix);
     prefix.max_exec_time = seconds;

@@ -179,10 +179,13 @@ void State::replicate(std::span<const Key> asked, int copies, std::span<const Wo
   if (places.empty()) return;
   const auto count =
       copies <= 0 ? places.size() : std::min(places.size(), static_cast<std::size_t>(copies));
+  if (marks.size() < tasks.end()) marks.resize(tasks.end());
+  ++mark;
   ByWorker drop;
   for (const auto& key : asked) {
     const auto id = find(key);
-    if (id == kNone || !tasks[id].has_data()) continue;
+    if (id == kNone || !tasks[id].has_data() || marks[id] == mark) continue;
+    marks[id] = mark;  // Asked for twice, it is looked at once.
     std::vector<std::uint32_t> holders;
     for (const auto worker : places) {
       if (holds(tasks[id], worker)) holders.push_back(worker);

@@ -45,6 +45,16 @@ TEST(Replicate, copies_beyond_the_number_asked_for_are_dropped) {
   EXPECT_EQ(rig.who_has("x"), std::vector<Address>{"carol"});
 }
 
+TEST(Replicate, a_key_that_is_named_twice_is_dropped_once) {
+  Three rig;
+  rig.scatter("x", "alice", 10);
+  rig.from_worker(rig.bob, protocol::AddKeys{keys_of({"x"}), "add"});
+  const std::array keys{Key{"x"}, Key{"x"}};
+  rig.scheduler.replicate(keys, 1, {}, rig.now, rig.effects);
+  EXPECT_EQ(rig.take(), Lines{"alice remove-replicas x"});
+  EXPECT_EQ(rig.who_has("x"), std::vector<Address>{"bob"});
+}
+
 TEST(Replicate, a_copy_that_does_not_arrive_is_asked_for_again) {
   Three rig;
   rig.scatter("x", "alice", 10);

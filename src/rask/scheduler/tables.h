@@ -20,6 +20,9 @@ constexpr std::size_t kStateCount = 8;
 constexpr int kStealLevels = 15;  // stealing.py, cost_multipliers
 constexpr std::uint8_t kNotStealable = 0xff;
 constexpr std::int64_t kDefaultNbytes = 1024;  // distributed.scheduler.default-data-size
+// What workers and clients say is bounded, so that sums of it stay numbers.
+constexpr std::int64_t kNbytesMax = std::int64_t{1} << 40;  // 1 TiB
+constexpr Seconds kDurationMax = 1e9;
 
 // A Payload in 40 bytes: the usual one has one frame and a header that thousands share.
 class CompactPayload {

@@ -83,7 +83,7 @@ void State::task_finished(std::uint32_t worker, protocol::TaskFinished&& message
   for (const auto& part : message.startstops) {
     if (part.action == "compute") add_duration(of, std::max(0.0, part.stop - part.start));
   }
-  task.nbytes = message.nbytes;
+  task.nbytes = std::min(message.nbytes, kNbytesMax);
   const auto nbytes = static_cast<double>(task.get_nbytes());
   of.nbytes_average = of.nbytes_average < 0 ? nbytes : 0.5 * of.nbytes_average + 0.5 * nbytes;
   task.typename_ = intern_typename(task, std::move(message.typename_));

@@ -1,4 +1,6 @@
 #include <array>
+#include <cmath>
+#include <limits>
 
 #include "rask/scheduler/test_rig.h"
 
@@ -53,6 +55,17 @@ TEST(Workers, a_task_that_kills_workers_fails_at_the_limit) {
   const auto view = *rig.scheduler.task(Key{"x"});
   EXPECT_NE(view.exception_text.find("2 different workers"), std::string::npos);
   EXPECT_NE(view.exception_text.find("w1"), std::string::npos);
+}
+
+TEST(Workers, sizes_and_durations_beyond_reason_are_bounded) {
+  Rig rig;
+  const auto alice = rig.add_worker("alice", 4);
+  rig.update_graph({{"x-1", {}, {}}, {"x-2", {}, {}}, {"x-3", {}, {}}}, {"x-1", "x-2", "x-3"});
+  constexpr auto kHuge = std::numeric_limits<std::int64_t>::max();
+  rig.finish(alice, "x-1", std::numeric_limits<double>::infinity(), kHuge);
+  rig.finish(alice, "x-2", std::nan(""), kHuge);
+  EXPECT_GT(rig.scheduler.worker(alice).nbytes, 0);
+  EXPECT_TRUE(std::isfinite(rig.scheduler.total_occupancy()));
 }
 
 TEST(Workers, a_worker_that_goes_on_purpose_is_not_held_against_its_tasks) {
