@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -55,6 +56,24 @@ int speak(int number) {
   rask::log::warning("app.module", "hello {}", number);
   rask::log::warning("other", "not for {}", number);
   return number;
+}
+
+// No table of dynamic symbols has these: the program is linked without -rdynamic.
+[[gnu::noinline]] static double long_part(int turns) {
+  double value = turns;
+  for (int i = 0; i < 3 * turns; ++i) value = std::sqrt(value + i);
+  return value;
+}
+[[gnu::noinline]] static double short_part(int turns) {
+  double value = turns;
+  for (int i = 0; i < turns; ++i) value = std::sqrt(value + i);
+  return value;
+}
+double two_parts(int turns) { return long_part(turns) + short_part(turns); }
+[[gnu::noinline]] static void wait_for(const std::string& event) { rask::Event{event}.wait(); }
+int waits(const std::string& event) {
+  wait_for(event);
+  return 1;
 }
 // Computes on its own cluster: one call for each level, all of which wait at a time.
 int computed(int depth) {
@@ -105,6 +124,54 @@ TEST_F(ClientTest, an_error_carries_type_message_and_key_and_spares_the_others) 
     EXPECT_EQ(error.key, bad.key().str());
   }
   EXPECT_EQ(good.result(), 2);
+}
+
+TEST_F(ClientTest, a_profile_shows_where_the_time_of_tasks_goes) {
+  constexpr int kTurns = 3'000'000;
+  client.gather(client.map<tasks::two_parts>(std::views::iota(kTurns, kTurns + 40)));
+  const auto filename = testing::TempDir() + "rask-profile-" + std::to_string(::getpid()) + ".svg";
+  const auto profile = client.profile({.key = "two_parts", .filename = filename});
+  EXPECT_GT(profile.count, 20);
+  ASSERT_EQ(profile.children.size(), 1u);
+  EXPECT_EQ(profile.children[0].name, "tasks::two_parts(int)");
+  EXPECT_NEAR(profile_share(profile, "tasks::long_part(int)"), 0.75, 0.15);
+  EXPECT_NEAR(profile_share(profile, "tasks::short_part(int)"), 0.25, 0.15);
+  const auto* part = profile.children[0].child("tasks::long_part(int)");
+  ASSERT_NE(part, nullptr);
+  EXPECT_THAT(part->filename, testing::EndsWith("client_e2e_test"));
+  std::stringstream drawn;
+  drawn << std::ifstream{filename}.rdbuf();
+  EXPECT_THAT(drawn.str(), testing::HasSubstr("<title>tasks::long_part(int)"));
+  std::filesystem::remove(filename);
+
+  EXPECT_EQ(client.profile({.key = "two_parts", .start = 1e11}).count, 0);
+  EXPECT_EQ(client.profile({.key = "nothing"}).count, 0);
+  const auto apart = client.profile({.key = "two_parts", .merge_workers = false});
+  EXPECT_EQ(apart.children.size(), 4u);
+  const auto first = apart.children[0].name;
+  EXPECT_EQ(client.profile({.key = "two_parts", .workers = {first}}).count,
+            apart.children[0].count);
+}
+
+TEST_F(ClientTest, a_call_stack_shows_where_a_task_waits) {
+  auto waiting = client.submit<tasks::waits>("may-go");
+  auto after = client.submit<tasks::inc>(waiting);
+  auto done = client.submit<tasks::inc>(1);
+  done.result();
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds{30};
+  std::vector<std::string> lines;
+  while (lines.size() < 3 && std::chrono::steady_clock::now() < limit)
+    for (const auto& [worker, tasks] : client.call_stack(after))
+      if (const auto found = tasks.find(waiting.key().str()); found != tasks.end())
+        lines = found->second;
+  ASSERT_GE(lines.size(), 3u);
+  EXPECT_THAT(lines[0], testing::HasSubstr("in tasks::waits(std::string const&)"));
+  EXPECT_THAT(lines[1], testing::HasSubstr("in tasks::wait_for(std::string const&)"));
+  EXPECT_EQ(client.call_stack().size(), 1u);
+  EXPECT_TRUE(client.call_stack(done).empty());
+  Event{"may-go"}.set();
+  EXPECT_EQ(after.result(), 2);
+  EXPECT_TRUE(client.call_stack().empty());
 }
 
 TEST_F(ClientTest, two_killed_workers_cost_a_map_of_many_tasks_nothing) {
@@ -343,7 +410,7 @@ TEST_F(ClientTest, the_cluster_answers_questions) {
   EXPECT_EQ(client.processing().size(), 4u);
   EXPECT_EQ(client.nbytes(false).count("named"), 1u);
   EXPECT_FALSE(client.story({"named"}).empty());
-  client.call_stack();
+  EXPECT_TRUE(client.call_stack().empty());  // Nothing runs.
   client.set_metadata({"a", "b"}, 7);
   EXPECT_EQ(client.get_metadata({"a", "b"}).as_int(), 7);
   EXPECT_THROW(client.get_metadata({"c"}), ClientError);

@@ -29,6 +29,7 @@
 #include "rask/client/options.h"
 #include "rask/graph/call.h"
 #include "rask/graph/graph.h"
+#include "rask/protocol/profile.h"
 
 namespace rask {
 
@@ -288,7 +289,21 @@ class Client {
   Lists has_what(const std::vector<std::string>& workers = {});
   Lists processing(const std::vector<std::string>& workers = {});
   std::map<std::string, std::int64_t> nbytes(bool summary = true);  // By key, or by prefix.
-  wire::Value call_stack();
+  // Where the tasks are that run now, or those that these futures wait for: by worker and key, the
+  // functions from the task's own inwards, a text each.
+  using CallStacks = std::map<std::string, std::map<std::string, std::vector<std::string>>>;
+  template <class T>
+  CallStacks call_stack(const std::vector<Future<T>>& futures) {
+    return call_stack_of(keys_of(futures));
+  }
+  CallStacks call_stack(const FutureBase& future) { return call_stack_of({future.key()}); }
+  CallStacks call_stack() { return call_stack_of({}); }
+  // Where the time of the tasks went, as workers sampled it. With a file name it is drawn, too.
+  //   returns  functions that tasks began with, what they called …; unless workers are merged,
+  //   below
+  //            a node for each worker
+  //   throws   ClientError: the file cannot be written
+  ProfileNode profile(const ProfileOptions& options = {});
   std::vector<StoryLine> story(const std::vector<std::string>& keys_or_stimuli);
 
   // Workers leave, and their data goes to others.   returns  those that left
@@ -425,6 +440,7 @@ class Client {
   std::vector<internal::FutureRef> compute_keys(const Graph& graph, const std::vector<Key>& keys,
                                                 const SubmitOptions& options);
   friend class internal::ActorBase;
+  CallStacks call_stack_of(const std::vector<Key>& keys);
   friend class internal::NamedThing;
   friend class MultiLock;
   friend class Semaphore;

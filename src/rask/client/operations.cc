@@ -135,10 +135,6 @@ std::map<std::string, std::int64_t> Client::nbytes(bool summary) {
   return sizes;
 }
 
-Value Client::call_stack() {
-  return core_->call(Value::object({{"op", "call_stack"}, {"keys", nullptr}}), kPatience);
-}
-
 namespace {
 
 StoryLine story_line(std::string source, const Value& raw) {

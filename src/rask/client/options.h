@@ -3,6 +3,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,15 @@ struct CancelOptions {
   bool force = false;  // Also when other clients want it.
   std::string reason = {};
   std::string msg = {};
+};
+
+struct ProfileOptions {
+  std::string key = {};                   // Prefix of keys: "inc". Empty: all tasks.
+  std::optional<Seconds> start = {};      // Since the Unix epoch; none: as far back as is known.
+  std::optional<Seconds> stop = {};       // None: now.
+  std::vector<std::string> workers = {};  // Addresses. Empty: all.
+  bool merge_workers = true;              // One tree of all.
+  std::string filename = {};              // A flame graph: "profile.svg", "profile.html".
 };
 
 }  // namespace rask

@@ -1,8 +1,11 @@
 #include "rask/cluster/environment.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <iostream>
+
+#include "rask/base/units.h"
 
 namespace rask::cluster {
 
@@ -85,6 +88,35 @@ Result<scheduler_server::Options> scheduler_options(const Config& config,
   return options;
 }
 
+namespace {
+
+// A length of time above zero; a number alone is milliseconds.
+Result<Seconds> milliseconds(const Config& config, std::string_view key, Seconds fallback) {
+  const auto text = config.text(key);
+  if (!text) return fallback;
+  const auto length = parse_timedelta(*text, "ms");
+  if (!length.ok()) return Error{length.error()}.with_context(key);
+  if (length.value() <= 0)
+    return Error{ErrorCode::invalid_argument, fmt::format("{}: must be above zero", key)};
+  return length;
+}
+
+Result<worker_server::ProfileOptions> profile_options(const Config& config) {
+  worker_server::ProfileOptions options;
+  RASK_TRY(options.enabled, config.boolean("distributed.worker.profile.enabled", options.enabled));
+  RASK_TRY(options.interval,
+           milliseconds(config, "distributed.worker.profile.interval", options.interval));
+  RASK_TRY(options.cycle, milliseconds(config, "distributed.worker.profile.cycle", options.cycle));
+  RASK_TRY(options.low_level,
+           config.boolean("distributed.worker.profile.low-level", options.low_level));
+  RASK_TRY(const auto cycles, config.number("distributed.admin.low-level-log-length",
+                                            static_cast<double>(options.cycles_max)));
+  options.cycles_max = static_cast<std::size_t>(std::max(1.0, cycles));
+  return options;
+}
+
+}  // namespace
+
 Result<worker_server::Options> worker_options(const Config& config, const Security& security) {
   worker_server::Options options;
   RASK_TRY(options.comm, comm_options(config, security, comm::Role::worker));
@@ -100,6 +132,7 @@ Result<worker_server::Options> worker_options(const Config& config, const Securi
   RASK_TRY(options.memory_pause, config.number("distributed.worker.memory.pause", 0.8));
   RASK_TRY(options.memory_monitor_interval,
            config.seconds("distributed.worker.memory.monitor-interval", 0.1));
+  RASK_TRY(options.profile, profile_options(config));
   return options;
 }
 

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "rask/cluster/environment.h"
 #include "rask/cluster/worker_command.h"
 
 namespace rask::cluster {
@@ -35,6 +36,27 @@ TEST(Ports, are_one_or_a_range) {
   for (const char* bad : {"", "x", "8100:8000", "70000", "1:2:3", "-1"}) {
     EXPECT_FALSE(parse_ports(bad).ok()) << bad;
   }
+}
+
+TEST(Profile, is_configured_as_in_dask) {
+  Config config;
+  const auto usual = worker_options(config).value().profile;
+  EXPECT_TRUE(usual.enabled);
+  EXPECT_DOUBLE_EQ(usual.interval, 0.01);
+  EXPECT_DOUBLE_EQ(usual.cycle, 1);
+  EXPECT_FALSE(usual.low_level);
+  config.set("distributed.worker.profile.enabled", "False");
+  config.set("distributed.worker.profile.interval", "50");  // Milliseconds.
+  config.set("distributed.worker.profile.cycle", "2s");
+  config.set("distributed.worker.profile.low-level", "True");
+  const auto other = worker_options(config).value().profile;
+  EXPECT_FALSE(other.enabled);
+  EXPECT_DOUBLE_EQ(other.interval, 0.05);
+  EXPECT_DOUBLE_EQ(other.cycle, 2);
+  EXPECT_TRUE(other.low_level);
+  config.set("distributed.worker.profile.interval", "0ms");
+  EXPECT_EQ(worker_options(config).error().message,
+            "distributed.worker.profile.interval: must be above zero");
 }
 
 TEST(Preload, an_absent_library_is_an_error_with_its_name) {

@@ -74,6 +74,11 @@ TaskFailure traced(TaskFailure failure, std::string_view function) {
   return failure;
 }
 
+void note_function(const TaskFunction& function) {
+  if (TaskContext* context = current_task(); context != nullptr && context->function == nullptr)
+    context->function.store(&function, std::memory_order_relaxed);
+}
+
 TaskFailure unknown_function(std::string_view name) {
   TaskFailure failure;
   failure.type = "rask::UnknownFunction";
@@ -144,6 +149,7 @@ TaskOutcome run_task(const wire::Payload& run_spec, const Lookup& lookup) {
   if (!reader.ok() || !reader.at_end())
     return TaskFailure{"rask::UnknownTask", "the run_spec of the task is damaged", {}, {}};
   const wire::Buffer root = run_spec.frames[0].slice(arguments);
+  note_function(*function);
   LookupResolver resolver{lookup};
   Decoder decoder{root, std::span{run_spec.frames}.subspan(1), &resolver};
   try {

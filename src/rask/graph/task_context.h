@@ -1,6 +1,7 @@
 #pragma once
 // What a task can know about itself: set by the worker around run_task, read by get_client(),
 // get_worker(), secede().
+#include <atomic>
 #include <functional>
 #include <string_view>
 
@@ -10,6 +11,7 @@ namespace rask {
 
 class TaskValue;
 struct Security;
+struct TaskFunction;
 
 struct TaskContext {
   std::string_view scheduler_address;  // The worker keeps the texts alive.
@@ -20,6 +22,8 @@ struct TaskContext {
   const std::function<TaskValue(const Key&)>* actors = nullptr;
   std::function<void()> secede;  // Leaves the worker's thread slot; its thread goes on.
   std::function<void()> rejoin;  // Waits for a slot and takes it again.
+  // What run_task calls for it; null before. Read by those who look at the thread from outside.
+  std::atomic<const TaskFunction*> function{nullptr};
 };
 
 // The task that runs on this thread; null outside of tasks.

@@ -58,6 +58,12 @@ std::string readable_type_name(const std::type_info& type) {
   return shortened(demangled(type.name()));
 }
 
+std::string readable_symbol_name(const char* symbol) {
+  std::string name = std::string_view{symbol}.starts_with("_Z") ? demangled(symbol) : symbol;
+  if (const auto clone = name.find(" [clone "); clone != std::string::npos) name.resize(clone);
+  return shortened(std::move(name));
+}
+
 std::string internal::readable_function_name(const std::type_info& tag,
                                              const std::type_info& pointer) {
   std::string name = shortened(demangled(tag.name()));

@@ -10,6 +10,10 @@ namespace rask {
 // "St6vectorINSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEESaIS5_EE".
 std::string readable_type_name(const std::type_info& type);
 
+// Of a function, from its name in a program's table of symbols: "app::inc(int)" for
+// "_ZN3app3incEi". Clones that the compiler made have their function's name.
+std::string readable_symbol_name(const char* symbol);
+
 // Computed once for each type.
 template <class T>
 const std::string& type_name() {

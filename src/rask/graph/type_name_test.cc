@@ -33,6 +33,13 @@ TEST(TypeName, standard_types_read_as_people_write_them) {
   EXPECT_EQ(type_name<std::optional<std::string>>(), "std::optional<std::string>");
 }
 
+TEST(TypeName, symbols_of_programs_are_readable) {
+  EXPECT_EQ(readable_symbol_name("_ZN3app3incEi"), "app::inc(int)");
+  EXPECT_EQ(readable_symbol_name("_ZN3app3incEi.constprop.0.part.1"), "app::inc(int)");
+  EXPECT_EQ(readable_symbol_name("clock_nanosleep"), "clock_nanosleep");
+  EXPECT_EQ(readable_symbol_name("_Znonsense"), "_Znonsense");
+}
+
 TEST(TypeName, functions_are_told_apart_by_namespace_overload_and_template_argument) {
   constexpr auto kInt = static_cast<int (*)(int)>(app::over);
   constexpr auto kDouble = static_cast<int (*)(double)>(app::over);

@@ -196,11 +196,16 @@ struct SchedulerServer::Impl {
 
   // ---- what tells of a run (rpc_diagnostics.cc)
   void add_diagnostic_handlers();
-  void profile(const Request& request);
   void benchmark_hardware(const Request& request);
   void cluster_state(const Request& request, std::function<void(Result<Value>)> done);
   Value state_for_dump(const std::set<std::string, std::less<>>& without) const;
   Value task_for_dump(const Key& key) const;
+
+  // ---- where tasks are (rpc_profile.cc)
+  void add_profile_handlers();
+  void profile(const Request& request);
+  void call_stack(const Request& request);
+  Result<std::map<std::string, Value::Array>> running_for(std::vector<Key> keys) const;
 
   // ---- topics, datasets, metadata (topics.cc)
   void add_topic_handlers();

@@ -203,30 +203,6 @@ void SchedulerServer::Impl::add_cluster_handlers() {
     r.reply("OK");
     close(std::string{r["reason"].as_text("scheduler-terminate")});
   });
-  // What the workers know of their running tasks, one answer a worker.
-  server.on("call_stack", [this](const Request& r) {
-    std::set<std::string> targets;
-    const auto keys = keys_of(r["keys"]);
-    for (const Key& key : keys) {
-      const auto task = machine.task(key);
-      if (task && !task->processing_on.empty()) targets.insert(task->processing_on);
-    }
-    if (r["keys"].is_nil()) {
-      for (const auto id : machine.workers()) targets.insert(machine.worker(id).info.address);
-    }
-    auto answer = std::make_shared<Value::Map>();
-    auto open = std::make_shared<std::size_t>(targets.size());
-    if (targets.empty()) return r.reply(Value::Map{});
-    for (const auto& address : targets) {
-      call(address, Value::object({{"op", "call_stack"}, {"keys", r["keys"]}, {"reply", true}}), 5,
-           [r, answer, open, address](const Result<Value>& reply) {
-             if (reply.ok() && !reply.value().as_map().empty()) {
-               answer->emplace_back(address, reply.value());
-             }
-             if (--*open == 0) r.reply(std::move(*answer));
-           });
-    }
-  });
 }
 
 }  // namespace rask::scheduler_server

@@ -1,4 +1,4 @@
-// What tells of a run afterwards: task stream, profile, logs, versions, dumps of the state.
+// What tells of a run afterwards: task stream, logs, versions, dumps of the state.
 #include <fmt/format.h>
 
 #include "rask/base/log.h"
@@ -6,32 +6,6 @@
 
 namespace rask::scheduler_server {
 namespace {
-
-// ---- profiles: trees of {identifier, description, count, children} ------------------------------
-
-Value empty_profile() {
-  return Value::object(
-      {{"count", 0},
-       {"children", Value::Map{}},
-       {"identifier", "root"},
-       {"description",
-        Value::object({{"filename", ""}, {"name", ""}, {"line_number", 0}, {"line", ""}})}});
-}
-
-void merge_profile(Value& into, const Value& other) {
-  into.set("count", into["count"].as_int() + other["count"].as_int());
-  Value children = into["children"];
-  if (children.get_if<Value::Map>() == nullptr) children = Value::Map{};
-  auto& map = *children.get_if<Value::Map>();
-  for (const auto& [name, child] : other["children"].as_map()) {
-    const auto found = std::ranges::find(map, name, &std::pair<Value, Value>::first);
-    if (found == map.end())
-      map.emplace_back(name, child);
-    else
-      merge_profile(found->second, child);
-  }
-  into.set("children", std::move(children));
-}
 
 Value logs_value(const Request& request) {
   const auto records = log::recent();
@@ -48,27 +22,6 @@ Value logs_value(const Request& request) {
 }
 
 }  // namespace
-
-void SchedulerServer::Impl::profile(const Request& request) {
-  if (request["scheduler"].as_bool()) return request.reply(empty_profile());
-  auto message = Value::object({{"op", "profile"},
-                                {"start", request["start"]},
-                                {"stop", request["stop"]},
-                                {"key", request["key"]},
-                                {"server", request["server"].as_bool()}});
-  const bool merged = request["merge_workers"].as_bool(true);
-  broadcast(targets(workers_named(request["workers"]), false), std::move(message), "ignore",
-            [request, merged](Result<Value::Map> replies) {
-              if (!replies.ok()) return request.reply_error(replies.error());
-              std::erase_if(replies.value(), [](const auto& entry) {
-                return entry.second["identifier"].is_nil();  // One that has no profile.
-              });
-              if (!merged) return request.reply(std::move(replies).value());
-              auto whole = empty_profile();
-              for (const auto& [worker, tree] : replies.value()) merge_profile(whole, tree);
-              request.reply(whole);
-            });
-}
 
 // The mean of what the workers measure. Source: Scheduler.benchmark_hardware.
 void SchedulerServer::Impl::benchmark_hardware(const Request& request) {
@@ -206,7 +159,6 @@ void SchedulerServer::Impl::add_diagnostic_handlers() {
     reply_broadcast(r, targets(workers_named(r["workers"]), r["nanny"].as_bool()),
                     Value::object({{"op", "get_logs"}, {"n", r["n"]}}), "raise");
   });
-  server.on("profile", [this](const Request& r) { profile(r); });
   server.on("benchmark_hardware", [this](const Request& r) { benchmark_hardware(r); });
   // The versions that matter are those of the Python that lowers graphs.
   server.on("versions", [this](const Request& r) {

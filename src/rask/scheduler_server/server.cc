@@ -76,6 +76,7 @@ SchedulerServer::Impl::Impl(comm::EventLoop& event_loop, Options given)
   add_dataset_handlers();
   add_plugin_handlers();
   add_diagnostic_handlers();
+  add_profile_handlers();
   lowering.on_packages = [this] { compare_packages(); };
   add_feed_handlers();
   coordination = std::make_unique<Coordination>(*this);

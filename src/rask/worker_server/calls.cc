@@ -64,7 +64,7 @@ void WorkerServer::Impl::actor_execute(const Request& request) {
     return request.reply(comm::error_reply(
         "TypeError", "this worker is native: its actors are called by C++ programs, not Python"));
   }
-  const Key key = Key::from_msgpack(wire::encode(request["actor"])[0].view());
+  const Key key = key_of(request["actor"]);
   if (!actors->values.contains(key)) {
     return request.reply(comm::error_reply(
         "RuntimeError", "this worker holds no actor " + key.str() + ": it was released or lost"));

@@ -24,6 +24,7 @@ struct Job {
   std::vector<std::pair<Key, TaskValue>> inputs;
   comm::EventLoop* loop;
   executor::ThreadPool* pool;
+  const executor::StackSampler* sampler;
   std::shared_ptr<Mailbox> mailbox;
   const std::string* scheduler_address;
   const std::string* worker_address;
@@ -87,6 +88,13 @@ Mailbox::Finished finished_of(Job& job, TaskOutcome&& outcome, Seconds start, Se
   return {worker::RescheduleTask{execute.key}, execute.key, {}};
 }
 
+// Samples of the task's stack begin here.
+TaskOutcome run_in(TaskContext& context, const Job& job) {
+  const TaskScope scope{context};
+  const executor::SampledTask sampled{*job.sampler, context, __builtin_frame_address(0)};
+  return run_task(job.execute.run_spec, lookup_in(job.inputs));
+}
+
 void run_job(Job& job) {
   const auto start = job.loop->now();
   TaskContext context{.scheduler_address = *job.scheduler_address,
@@ -100,8 +108,7 @@ void run_job(Job& job) {
                             put(job, {worker::SecedeTask{job.execute.key, so_far}, {}, {}}, true);
                           },
                       .rejoin = [&job] { job.pool->rejoin(); }};
-  const TaskScope scope{context};
-  auto outcome = run_task(job.execute.run_spec, lookup_in(job.inputs));
+  auto outcome = run_in(context, job);
   const auto stop = job.loop->now();
   job.inputs.clear();
   put(job, finished_of(job, std::move(outcome), start, stop), false);
@@ -156,6 +163,7 @@ void WorkerServer::Impl::prepare(worker::Execute&& execute) {
                                        .inputs = {},
                                        .loop = &loop,
                                        .pool = &pool(name),
+                                       .sampler = &sampler,
                                        .mailbox = mailbox,
                                        .scheduler_address = &options.scheduler,
                                        .worker_address = &address,
@@ -170,7 +178,9 @@ void WorkerServer::Impl::prepare(worker::Execute&& execute) {
 
 void WorkerServer::Impl::start_jobs() {
   for (auto& [name, waiting] : jobs) {
-    if (!waiting.empty()) pool(name).submit(waiting);
+    if (waiting.empty()) continue;
+    watch_tasks();
+    pool(name).submit(waiting);
   }
 }
 

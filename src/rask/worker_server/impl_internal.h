@@ -13,12 +13,15 @@
 
 #include "rask/base/log.h"
 #include "rask/comm/rpc_server.h"
+#include "rask/executor/stack_sampler.h"
 #include "rask/executor/thread_pool.h"
 #include "rask/graph/task.h"
 #include "rask/graph/value.h"
 #include "rask/protocol/codec.h"
+#include "rask/worker_server/profile_history.h"
 #include "rask/worker_server/server.h"
 #include "rask/worker_server/system_metrics.h"
+#include "rask/worker_server/task_stacks.h"
 
 namespace rask::worker_server {
 
@@ -54,6 +57,9 @@ struct Actors {
     return found == values.end() ? TaskValue{} : found->second;
   }
 };
+// Keys in the trees of requests and replies.
+Key key_of(const Value& value);
+Value value_of(const Key& key);
 
 // What a get_data reply holds: {"status": …, "data": {key: value}}.
 struct DataReply {
@@ -115,6 +121,15 @@ struct WorkerServer::Impl {
   void end_forwarding();
   static void forward_line(const log::Line& line);
 
+  // ---- where tasks are (profile.cc)
+  struct StackQuestion;
+  void watch_tasks();
+  void watch_tasks_again();
+  void take_samples();
+  void call_stack(const Request& request);
+  void answer_call_stack(const std::shared_ptr<StackQuestion>& question);
+  void add_profile_handlers();
+
   // ---- RPC (rpc.cc)
   void add_handlers();
   void add_python_handlers();
@@ -144,6 +159,7 @@ struct WorkerServer::Impl {
   bool closed = false;
   bool missing_planned = false;
   bool poll_planned = false;
+  bool watching_tasks = false;
   protocol::WorkerStatus status = protocol::WorkerStatus::running;
   int outgoing_count = 0;
   std::int64_t outgoing_count_total = 0;
@@ -156,6 +172,10 @@ struct WorkerServer::Impl {
   std::shared_ptr<Actors> actors = std::make_shared<Actors>();
   std::map<std::string, std::vector<executor::ThreadPool::Job>, std::less<>> jobs;  // By executor.
   std::shared_ptr<Forwarding> forwarding;  // Null: nobody has asked.
+  executor::StackSampler sampler;
+  TaskStacks task_stacks;
+  ProfileHistory profile_history;
+  std::vector<std::shared_ptr<StackQuestion>> stack_questions;  // Not answered yet.
   std::shared_ptr<Mailbox> mailbox = std::make_shared<Mailbox>();
   std::map<std::string, std::unique_ptr<executor::ThreadPool>, std::less<>> pools;
 };

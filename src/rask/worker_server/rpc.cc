@@ -13,14 +13,14 @@ namespace rask::worker_server {
 
 constexpr std::string_view kLogger = "distributed.worker";
 
-namespace {
-
 Key key_of(const Value& value) { return Key::from_msgpack(wire::encode(value)[0].view()); }
 
 Value value_of(const Key& key) {
   auto parsed = wire::Message{{wire::Buffer::copy_of(key.msgpack())}}.parse();
   return parsed.ok() ? std::move(parsed).value() : Value{};
 }
+
+namespace {
 
 // A value of a tree as what the store holds: a payload as it came, plain data encoded again.
 TaskValue stored(const Value& value) {
@@ -106,14 +106,6 @@ void WorkerServer::Impl::add_handlers() {
     r.reply(Value::object(
         {{"status", "OK"}, {"nbytes", static_cast<std::int64_t>(r["data"].as_text().size())}}));
   });
-  server.on("call_stack", [this](const Request& r) {
-    Value::Map stacks;
-    for (const auto& [key, duration] : machine->executing(loop.now())) {
-      stacks.emplace_back(value_of(key),
-                          Value::Array{fmt::format("running for {:.3f} s", duration)});
-    }
-    r.reply(std::move(stacks));
-  });
   server.on("get_story", [this](const Request& r) {
     std::vector<Key> keys;
     std::vector<std::string> stimuli;
@@ -139,6 +131,7 @@ void WorkerServer::Impl::add_handlers() {
   server.on("run", [this](const Request& r) { run(r); });
   server.on("actor_execute", [this](const Request& r) { actor_execute(r); });
   server.on("gather", [this](const Request& r) { gather(r); });
+  add_profile_handlers();
   add_python_handlers();
 }
 
@@ -146,17 +139,6 @@ void WorkerServer::Impl::add_handlers() {
 // A plugin is taken without a word to its owner, who means the workers that can run it: an error
 // from one worker would undo it on all.
 void WorkerServer::Impl::add_python_handlers() {
-  server.on("profile", [](const Request& r) {
-    const Value place =
-        Value::object({{"filename", ""}, {"name", ""}, {"line_number", 0}, {"line", ""}});
-    r.reply(Value::object({{"count", 0},
-                           {"children", Value::Map{}},
-                           {"identifier", "root"},
-                           {"description", place}}));
-  });
-  server.on("profile_metadata", [](const Request& r) {
-    r.reply(Value::object({{"counts", Value::Array{}}, {"keys", Value::Array{}}}));
-  });
   server.on("get_logs", [](const Request& r) { r.reply(Value::Array{}); });
   server.on("get_monitor_info", [](const Request& r) {
     r.reply(Value::object({{"range_query", Value::Map{}}, {"count", 0}, {"last_time", nullptr}}));

@@ -18,17 +18,6 @@ struct WorkerServer::Impl::GatherJob {
   std::size_t open = 0;  // Requests to peers.
 };
 
-namespace {
-
-Key key_of(const Value& value) { return Key::from_msgpack(wire::encode(value)[0].view()); }
-
-Value value_of(const Key& key) {
-  auto parsed = wire::Message{{wire::Buffer::copy_of(key.msgpack())}}.parse();
-  return parsed.ok() ? std::move(parsed).value() : Value{};
-}
-
-}  // namespace
-
 void WorkerServer::Impl::gather(const Request& request) {
   auto job = std::make_shared<GatherJob>(GatherJob{request, {}, 0});
   for (const auto& [name, holders] : request["who_has"].as_map()) {

@@ -28,7 +28,8 @@ WorkerServer::Impl::Impl(comm::EventLoop& event_loop, Options given)
       rpc(event_loop, options.comm),
       id(make_id(event_loop.now())),
       started(event_loop.now()),
-      last_sample(sample_system(event_loop.now())) {
+      last_sample(sample_system(event_loop.now())),
+      profile_history(options.profile.cycles_max) {
   add_handlers();
 }
 
@@ -158,6 +159,8 @@ void WorkerServer::Impl::on_registration_reply(const comm::ConnectionPtr& connec
     send(protocol::WorkerStatusChanged{protocol::WorkerStatus::running, "worker-start"});
   every(heartbeat_interval, [this] { heartbeat(); });
   every(kKeepAliveInterval, [this] { send(protocol::KeepAlive{}); });
+  if (options.profile.enabled)
+    every(options.profile.cycle, [this] { profile_history.cycle(loop.now()); });
   if (options.memory_limit_bytes > 0 && options.memory_pause > 0)
     every(options.memory_monitor_interval, [this] { watch_memory(); });
   if (options.lifetime > 0) {

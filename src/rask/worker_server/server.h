@@ -11,6 +11,15 @@
 
 namespace rask::worker_server {
 
+// distributed.worker.profile
+struct ProfileOptions {
+  bool enabled = true;
+  Seconds interval = 0.01;        // Between two looks at each task.
+  Seconds cycle = 1;              // As finely as profiles can be asked for by time.
+  bool low_level = false;         // With functions of the C and C++ libraries.
+  std::size_t cycles_max = 1000;  // distributed.admin.low-level-log-length
+};
+
 struct Options {
   worker::Options machine;  // `address` is set here
   comm::Options comm;
@@ -27,6 +36,7 @@ struct Options {
   Seconds death_timeout = 0;  // 0: waits for the scheduler for ever
   Seconds lifetime = 0;       // 0: for ever
   bool lifetime_restart = false;
+  ProfileOptions profile;
   int transfer_outgoing_count_limit = 10;  // distributed.worker.connections.outgoing
 };
 
