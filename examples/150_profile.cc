@@ -37,10 +37,9 @@ int wait_and_go() {
   return 1;
 }
 
-// Of the waiting task's call stack the function that `part` is in the name of; empty: none yet.
-std::string line_with(rask::Client& client, const rask::Future<int>& task,
-                      const std::string& part) {
-  for (const auto& [worker, tasks] : client.call_stack(task))
+// Of the running tasks' call stacks the function that `part` is in the name of; empty: none yet.
+std::string line_with(rask::Client& client, const std::string& part) {
+  for (const auto& [worker, tasks] : client.call_stack())
     for (const auto& [key, lines] : tasks)
       for (const std::string& line : lines)
         if (line.find(part) != std::string::npos) return line;
@@ -66,7 +65,7 @@ int main(int argc, char** argv) {
 
   auto waiting = client.submit<wait_and_go>();
   std::string line;
-  while (line.empty()) line = line_with(client, waiting, "wait_for_go");
+  while (line.empty()) line = line_with(client, "wait_for_go");
   std::cout << "a task that waits is in: wait_for_go\n";
   rask::Event{"go"}.set();
   waiting.result();

@@ -75,6 +75,7 @@ def test_profile_of_all_workers_and_of_a_time(client):
 
 def test_call_stack(client):
     waiting = client.submit(wait_and_go, pure=False, **CPP)
+    until(client.call_stack, "a task", TIMEOUT)  # Dask's scheduler knows its key from here on.
 
     def stacks():
         answer = client.call_stack([waiting])

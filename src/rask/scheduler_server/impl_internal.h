@@ -205,7 +205,7 @@ struct SchedulerServer::Impl {
   void add_profile_handlers();
   void profile(const Request& request);
   void call_stack(const Request& request);
-  Result<std::map<std::string, Value::Array>> running_for(std::vector<Key> keys) const;
+  std::map<std::string, Value::Array> running_for(std::vector<Key> keys) const;
 
   // ---- topics, datasets, metadata (topics.cc)
   void add_topic_handlers();

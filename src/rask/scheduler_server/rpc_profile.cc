@@ -32,9 +32,9 @@ void SchedulerServer::Impl::profile(const Request& request) {
             });
 }
 
-// The tasks that run for these keys, by worker: of one that waits, those that it waits for.
-//   errors   invalid_argument: a key that nobody knows
-Result<std::map<std::string, Value::Array>> SchedulerServer::Impl::running_for(
+// The tasks that run for these keys, by worker: of one that waits, those that it waits for. What is
+// not known runs nowhere: a request may come before the graph that it asks about.
+std::map<std::string, Value::Array> SchedulerServer::Impl::running_for(
     std::vector<Key> keys) const {
   std::map<std::string, Value::Array> running;
   std::unordered_set<Key> seen;
@@ -43,7 +43,7 @@ Result<std::map<std::string, Value::Array>> SchedulerServer::Impl::running_for(
     keys.pop_back();
     if (!seen.insert(key).second) continue;
     const auto task = machine.task(key);
-    if (!task) return Error{ErrorCode::invalid_argument, key.str()};
+    if (!task) continue;
     if (task->state == scheduler::TaskState::waiting)
       keys.insert(keys.end(), task->dependencies.begin(), task->dependencies.end());
     if (task->state == scheduler::TaskState::processing && !task->processing_on.empty())
@@ -58,9 +58,8 @@ void SchedulerServer::Impl::call_stack(const Request& request) {
   if (request["keys"].is_nil()) {
     for (const auto id : machine.workers()) questions[machine.worker(id).info.address] = {};
   } else {
-    auto running = running_for(keys_of(request["keys"]));
-    if (!running.ok()) return request.reply(comm::error_reply("KeyError", running.error().message));
-    for (auto& [address, keys] : running.value()) questions[address] = std::move(keys);
+    for (auto& [address, keys] : running_for(keys_of(request["keys"])))
+      questions[address] = std::move(keys);
   }
   if (questions.empty()) return request.reply(Value::Map{});
   auto answer = std::make_shared<Value::Map>();

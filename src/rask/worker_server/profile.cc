@@ -51,7 +51,8 @@ void WorkerServer::Impl::watch_tasks_again() {
 
 void WorkerServer::Impl::take_samples() {
   for (const auto& sample : sampler.take()) {
-    if (options.profile.enabled)
+    // Before its function is known there is nothing that the time could be counted for.
+    if (options.profile.enabled && sample.function != nullptr)
       profile_history.add(key_split(sample.key),
                           task_stacks.functions(sample, options.profile.low_level));
     for (const auto& question : stack_questions) {
