@@ -81,12 +81,31 @@ def graphs_of_collections():
     yield "array monthly means", graph(*(year[month::12].mean(axis=0) for month in range(12)))
     yield "array moments", graph((u * u).mean(axis=0), (v * v).mean(axis=0), (u * v).mean(axis=0))
     yield "array covariance", graph(((u - u.mean(axis=0)) * (v - v.mean(axis=0))).mean(axis=0))
+    yield "array gradient", graph(*da.gradient(x))
+    yield "array map_overlap in 3D", graph(u.map_overlap(np.sin, depth=1, boundary="none"))
+    yield "array std, var, max", graph(x.std(axis=0), x.var(axis=1), x.max())
+    yield "array argmax, argmin", graph(x.argmax(axis=0), x.argmin(axis=1))
+    yield "array dot of dot", graph((x[:900, :900] @ x[:900, :900]) @ x[:900, :900])
+    yield "array tensordot", graph(da.tensordot(u, u, axes=((0,), (0,))))
+    yield "array rechunk twice", graph(x.rechunk((70, 2000)).rechunk((2000, 70)))
+    yield "array cumsum blelloch", graph(da.cumsum(x, axis=0, method="blelloch"))
+    yield "array fft", graph(da.fft.fft(x.rechunk((100, 2000)), axis=1)
+                             .rechunk((2000, 100)).sum(axis=0))
+    yield "array blocks", graph(da.block([[x, x], [x.T, x]]).sum(axis=1))
+    yield "array take", graph(x[:, np.random.RandomState(1).permutation(2000)])
+    yield "array differences", graph(*((year[i] - year[i - 1]).std() for i in range(1, 365, 30)))
+    yield "array svd_compressed", graph(*da.linalg.svd_compressed(x, 5, seed=1))
 
     bag = db.from_sequence(range(1000), npartitions=100)
     yield "bag foldby", graph(bag.foldby(lambda n: n % 10, lambda a, b: a, 0))
     yield "bag groupby", graph(bag.groupby(lambda n: n % 7, shuffle="tasks"))
     yield "bag frequencies", graph(bag.frequencies())
     yield "bag mean and std", graph(bag.mean(), bag.std())
+    yield "bag accumulate", graph(bag.accumulate(lambda a, b: a + b))
+    yield "bag product", graph(db.from_sequence(range(60), npartitions=6)
+                               .product(db.from_sequence(range(70), npartitions=7)))
+    yield "bag zip", graph(db.zip(bag, bag.map(str)).count())
+    yield "bag reduction", graph(bag.reduction(sum, sum, split_every=3))
 
     with dask.config.set({"dataframe.shuffle.method": "tasks"}):
         frame = dd.from_pandas(pd.DataFrame({"k": np.arange(2000) % 17, "v": np.arange(2000.0)}),
@@ -98,13 +117,25 @@ def graphs_of_collections():
         yield "dataframe rolling", graph(frame.v.rolling(5).mean())
         yield "dataframe cumsum", graph(frame.v.cumsum())
         yield "dataframe describe", graph(frame.describe())
+        yield "dataframe cumsum + cumprod", graph(frame.v.cumsum() + frame.k.cumprod())
+        yield "dataframe merge, groupby", graph(frame.merge(frame, on="k").groupby("k").v_x.sum())
+        yield "dataframe shuffle twice", graph(frame.shuffle("k").shuffle("v"))
+        yield "dataframe shuffle in stages", graph(frame.shuffle("v", max_branch=4))
+        yield "dataframe normalized", graph((frame - frame.mean()) / frame.std())
+        yield "dataframe groupby apply", graph(frame.groupby("k").apply(len, meta=("x", int)))
+        yield "dataframe shift", graph(frame.v.shift(3) - frame.v)
+        yield "dataframe quantile", graph(frame.v.quantile(0.3))
+        yield "dataframe corr", graph(frame.corr())
+        yield "dataframe repartition", graph(frame.repartition(npartitions=20).sum())
+
+
+def graph_of(dependencies):
+    return {key: Task(key, max, *map(TaskRef, sorted(needs)))
+            for key, needs in dependencies.items()}
 
 
 def shapes():
-    def graph(dependencies):
-        return {key: Task(key, max, *map(TaskRef, sorted(needs)))
-                for key, needs in dependencies.items()}
-
+    graph = graph_of
     yield "chains 100 x 100", graph({
         (i, j): [(i, j - 1)] if j else [] for i in range(100) for j in range(100)})
     yield "tree 1,024", graph({
@@ -123,15 +154,53 @@ def shapes():
     yield "all pairs of 30", graph({
         **{(i, i): [] for i in range(30)},
         **{(i, j): [(i, i), (j, j)] for i, j in itertools.combinations(range(30), 2)}})
-    for seed in range(30):
-        draw = random.Random(seed)
-        count, window, most = draw.choice([30, 100, 400]), draw.choice([3, 10, 50]), seed % 3 + 1
-        dependencies = {}
-        for i in range(count):
-            near = range(max(0, i - window), i)
-            dependencies[i,] = [(n,) for n in draw.sample(near, min(
-                len(near), draw.randint(0, most)))]
-        yield f"random, seed {seed}", graph(dependencies)
+
+
+def drawn(seed):
+    """Graphs of five kinds."""
+    draw = random.Random(seed)
+    count, window, most = draw.choice([30, 100, 400]), draw.choice([3, 10, 50]), seed % 3 + 1
+    dependencies = {}
+    for i in range(count):
+        near = range(max(0, i - window), i)
+        dependencies[i,] = [(n,) for n in draw.sample(near, min(len(near), draw.randint(0, most)))]
+    yield "near", dependencies
+
+    height, width, most = draw.randint(2, 12), draw.randint(2, 40), draw.randint(1, 5)
+    yield "layers", {
+        (level, i): [(level - 1, n) for n in draw.sample(
+            range(width), min(width, draw.randint(1, most)))] if level else []
+        for level in range(height) for i in range(width)}
+
+    dependencies = {}
+
+    def series_parallel(size, *sources):
+        task = len(dependencies),
+        dependencies[task] = sources
+        if size <= 1:
+            return task
+        if draw.random() < 0.5:
+            return series_parallel(size // 2, series_parallel(size // 2, task))
+        branches = draw.randint(2, 5)
+        ends = [series_parallel(size // branches, task) for _ in range(branches)]
+        return series_parallel(1, *ends)
+
+    series_parallel(draw.choice([20, 100, 500]))
+    yield "series and parallel", dependencies
+
+    count = draw.choice([50, 300])
+    yield "recent", {(i,): {(int(i * (1 - draw.random() ** 2)),) for _ in range(draw.randint(1, 4))}
+                     - {(i,)} if i >= count // 5 else [] for i in range(count)}
+
+    count, edges = draw.choice([20, 60, 150]), draw.choice([1.5, 3, 6])
+    yield "any", {(i,): [(n,) for n in range(i) if draw.random() < edges / count]
+                  for i in range(count)}
+
+
+def drawn_graphs(seeds):
+    for seed in seeds:
+        for kind, dependencies in drawn(seed):
+            yield f"{kind}, seed {seed}", graph_of(dependencies)
 
 
 def peak_held(dependencies, sequence):
@@ -167,7 +236,8 @@ def compare(name, graph, order):
 
 def all_comparisons(library):
     order = order_of(str(library))
-    for name, graph in itertools.chain(graphs_of_dasks_tests(), graphs_of_collections(), shapes()):
+    for name, graph in itertools.chain(graphs_of_dasks_tests(), graphs_of_collections(), shapes(),
+                                       drawn_graphs(range(60))):
         if graph:
             yield compare(name, graph, order)
 

@@ -1,5 +1,6 @@
 """rask's ordering holds no more results than dask.order's, on the graphs of bench/order.py."""
 import pathlib
+import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -11,13 +12,21 @@ from dask_rask.order import order_by_dask  # noqa: E402
 LIBRARY = ROOT / "build/release/lib/librask.so"
 
 
+# Dask's graphs come in the order of their hashes; of this one it finds, in some runs, an order that
+# holds up to a tenth less.
+KNOWN = {"array std, var, max"}
+# Neither finds the least for every graph: graphs without any form, where Dask is sometimes luckier.
+LUCK = re.compile(r"(layers|recent|any|series and parallel), seed \d+")
+
+
 def test_no_more_results_are_held_than_with_dasks_order():
     rows = list(order.all_comparisons(LIBRARY))
+    assert len(rows) > 450 and sum(ours < theirs for _, _, ours, theirs, _, _ in rows) > 200
     more = {name: (ours, theirs) for name, _, ours, theirs, _, _ in rows if ours > theirs}
-    fewer = sum(ours < theirs for _, _, ours, theirs, _, _ in rows)
-    assert fewer > 40
-    # Neither finds the least for every graph, and Dask's graphs come in the order of their hashes.
-    assert len(more) <= 5 and all(ours <= 1.2 * theirs for ours, theirs in more.values()), more
+    luck = {name: peaks for name, peaks in more.items() if LUCK.fullmatch(name)}
+    assert not more.keys() - luck.keys() - KNOWN, more
+    assert len(luck) <= 5 and all(ours <= theirs + 2 for ours, theirs in luck.values()), luck
+    assert all(ours <= 1.1 * theirs for name, (ours, theirs) in more.items() if name in KNOWN), more
 
 
 def test_it_is_the_native_order():

@@ -1,4 +1,5 @@
 #pragma once
+// The order in which the tasks of a graph should run.
 
 #include <cstddef>
 #include <cstdint>
