@@ -36,6 +36,9 @@ class Ledger {
   void book(int amount) { amounts_.push_back(amount); }
   const std::vector<int>& amounts() const { return amounts_; }
   const std::string& owner() const { return owner_; }
+  std::size_t measure(const std::vector<double>& values, const std::string& text) const {
+    return values.size() + text.size();
+  }
   std::vector<double> large(std::int64_t size) const {
     return std::vector<double>(static_cast<std::size_t>(size), 1.5);
   }
@@ -108,6 +111,8 @@ TEST_F(ActorTest, is_made_of_arguments_and_futures_and_never_copied) {
   ledger.call<&Ledger::book>(3).result();
   EXPECT_EQ(ledger.call<&Ledger::amounts>().result(), (std::vector{4, 8, 12, 3}));
   EXPECT_EQ(ledger.call<&Ledger::large>(1'000'000).result().size(), 1'000'000U);
+  const std::vector<double> values(100'000, 2.5);
+  EXPECT_EQ(ledger.call<&Ledger::measure>(values, std::string(9'999, 'x')).result(), 109'999U);
 }
 
 TEST_F(ActorTest, calls_of_one_client_run_in_their_order) {

@@ -487,4 +487,26 @@ WorkerHandle get_worker();
 void secede();
 void rejoin();
 
+// A task's client, for as long as it waits for what it submits: its slot is left to other tasks
+// meanwhile, so that tasks may wait for tasks however few threads there are.
+class WorkerClient {
+ public:
+  explicit WorkerClient(bool separate_thread = true);  // False: keeps the slot.
+  ~WorkerClient();                                     // Waits for a slot again.
+  WorkerClient(const WorkerClient&) = delete;
+  WorkerClient& operator=(const WorkerClient&) = delete;
+
+  Client& operator*() const { return client_; }
+  Client* operator->() const { return &client_; }
+
+ private:
+  Client& client_;
+  bool seceded_;
+};
+// auto client = rask::worker_client(); client->submit<f>(1).result();
+//   throws  ClientError: this is no task
+inline WorkerClient worker_client(bool separate_thread = true) {
+  return WorkerClient{separate_thread};
+}
+
 }  // namespace rask

@@ -88,4 +88,13 @@ void rejoin() {
   if (context.rejoin) context.rejoin();
 }
 
+WorkerClient::WorkerClient(bool separate_thread)
+    : client_((require_task("worker_client()"), get_client())), seceded_(separate_thread) {
+  if (seceded_) secede();
+}
+
+WorkerClient::~WorkerClient() {
+  if (seceded_) rejoin();
+}
+
 }  // namespace rask

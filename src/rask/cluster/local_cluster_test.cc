@@ -32,6 +32,15 @@ int count_under_lock(int times) {
   return times;
 }
 
+// Waits for two of itself: with few threads that needs the slots of those that wait.
+int fibonacci(int n) {
+  if (n < 2) return n;
+  const auto own = worker_client();
+  const auto one = own->submit<fibonacci>(n - 1);
+  const auto other = own->submit<fibonacci>(n - 2);
+  return one.result() + other.result();
+}
+
 class Counter {
  public:
   int add(int by) { return n_ += by; }
@@ -82,6 +91,11 @@ TEST_F(ThreadClusterTest, tasks_agree_by_locks_and_variables) {
   const auto counted = client.map<count_under_lock>({.pure = false}, std::vector{5, 6, 7});
   client.gather(counted);
   EXPECT_EQ((Variable<int>{"count", client}.get()), 18);
+}
+
+TEST_F(ThreadClusterTest, tasks_wait_for_tasks_of_their_own) {
+  EXPECT_EQ(client.submit<fibonacci>(8).result(), 21);
+  EXPECT_THROW(worker_client(), ClientError);
 }
 
 TEST_F(ThreadClusterTest, actors_are_called_from_threads_and_tasks) {
