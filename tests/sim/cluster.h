@@ -59,6 +59,8 @@ class Cluster {
   std::vector<std::unique_ptr<SimClient>> clients;
   int unexpected_deaths = 0;
   std::function<void(const std::string&)> trace;  // One line a message; may be empty.
+  // A worker has a result, which is in its store; may be empty.
+  std::function<void(const SimWorker&, const Key&)> computed;
 
   // ---- Workers ----------------------------------------------------------------------------------
   SimWorker& start_worker(const WorkerPlan& plan);

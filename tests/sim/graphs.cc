@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "rask/graph/delayed_testing.h"
+
 namespace rask::sim {
 
 namespace {
@@ -62,11 +64,18 @@ class Builder {
       : world_(world), random_(random), options_(options), number_(number) {}
 
   Key add(const std::string& prefix, std::vector<Key> dependencies) {
+    return add(Key{name(prefix, plan_.keys.size())}, std::move(dependencies));
+  }
+
+  std::string name(const std::string& prefix, std::size_t index) const {
+    return prefix + "-" + std::to_string(number_ * 10'000 + static_cast<int>(index));
+  }
+
+  Key add(Key key, std::vector<Key> dependencies) {
     TaskSpec spec;
-    const auto index = static_cast<int>(plan_.keys.size());
-    spec.key = Key{prefix + "-" + std::to_string(number_ * 10'000 + index)};
+    spec.key = std::move(key);
     spec.dependencies = std::move(dependencies);
-    spec.order = index;
+    spec.order = static_cast<std::int64_t>(plan_.keys.size());
     choose_cost(spec);
     choose_behaviour(spec);
     plan_.keys.push_back(world_.add(std::move(spec)).key);
@@ -179,13 +188,45 @@ GraphPlan anything(Builder& builder, const std::vector<Key>& roots, Random& rand
   return builder.finish(targets);
 }
 
+int gather(const std::vector<int>&) { return 0; }  // What it computes is worked out by World.
+
 }  // namespace
+
+GraphPlan lazy_graph(World& world, Random& random, const GraphOptions& options, int number) {
+  Builder builder{world, random, options, number};
+  using delayed_testing::Handle;
+  std::vector<Handle<int>> calls;
+  std::vector<Handle<int>> ends;  // What no other call needs: so the client wants it.
+  for (std::size_t i = builder.size(); i > 0; --i) {
+    std::vector<Handle<int>> needs;
+    for (auto count = calls.empty() ? 0 : random.below(4); count > 0; --count) {
+      needs.push_back(
+          random.chance(0.7)
+              ? calls[calls.size() - 1 - random.below(std::min<std::size_t>(calls.size(), 6))]
+              : random.of(calls));
+      std::erase_if(ends, [&](const auto& end) { return end.key() == needs.back().key(); });
+    }
+    auto made = delayed_testing::call<gather>(needs);
+    const_cast<internal::DelayedNode*>(made.ref.get())
+        ->set_options({.name = builder.name(needs.empty() ? "load" : "lazy", calls.size())});
+    calls.push_back(made);
+    ends.push_back(made);
+  }
+  const internal::Plan plan = delayed_testing::plan_of(ends);
+  for (const std::uint32_t place : plan.ordered()) {
+    const internal::DelayedNode& node = *plan.nodes[place];
+    builder.add(node.key(), internal::written_call(node).dependencies);
+  }
+  std::vector<Key> targets;
+  for (const auto& end : ends) targets.push_back(end.key());
+  return builder.finish(std::move(targets));
+}
 
 GraphPlan random_graph(World& world, Random& random, const GraphOptions& options, int number,
                        const std::vector<Key>& external) {
   Builder builder{world, random, options, number};
   const auto roots = random.chance(0.5) ? builder.some(external, 2) : std::vector<Key>{};
-  switch (random.below(6)) {
+  switch (random.below(7)) {
     case 0:
       return wide(builder, roots, false);
     case 1:
@@ -196,6 +237,8 @@ GraphPlan random_graph(World& world, Random& random, const GraphOptions& options
       return tree(builder, roots);
     case 4:
       return layers(builder, roots, random);
+    case 5:
+      return lazy_graph(world, random, options, number);
     default:
       return anything(builder, roots, random);
   }

@@ -60,9 +60,13 @@ struct GraphOptions {
   std::vector<std::string> worker_names;
 };
 
-// One of: wide, chain, tree, layers (all to all), random. `external`: keys that it may build upon.
+// One of: wide, chain, tree, layers (all to all), random, lazy calls. `external`: keys that it may
+// build upon.
 GraphPlan random_graph(World& world, Random& random, const GraphOptions& options, int number,
                        const std::vector<Key>& external);
+
+// Lazy calls, planned and ordered as the client submits them (client/client.cc, submit_nodes).
+GraphPlan lazy_graph(World& world, Random& random, const GraphOptions& options, int number);
 
 // The tasks as a client sends them.
 protocol::UpdateGraph to_message(const World& world, const GraphPlan& plan, std::string stimulus);

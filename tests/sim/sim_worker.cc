@@ -198,6 +198,7 @@ void SimWorker::end_execution(const Key& key, std::int64_t run_id, std::uint64_t
     return handle(worker::Event{std::move(event)});
   }
   store[key] = value;
+  if (cluster_.computed) cluster_.computed(*this, key);
   worker::ExecuteSuccess event;
   event.key = key;
   event.run_id = run_id;

@@ -9,24 +9,15 @@
 #include <thread>
 #include <vector>
 
-#include "rask/graph/delayed_call.h"
+#include "rask/graph/delayed_testing.h"
 
 namespace rask::executor {
 namespace {
 
-using internal::make_call;
-using internal::NodeRef;
+using delayed_testing::call;
 using testing::ElementsAre;
 
-template <class T>
-struct HandleOf {
-  using result_type = T;
-  struct is_result_handle {};
-  NodeRef ref;
-  const NodeRef& node() const { return ref; }
-  const Key& key() const { return ref->key(); }
-};
-using Handle = HandleOf<int>;
+using Handle = delayed_testing::Handle<int>;
 
 std::atomic<int> g_calls = 0;
 int inc(int x) {
@@ -38,16 +29,8 @@ int fail(int x) { throw std::invalid_argument{"not " + std::to_string(x)}; }
 std::string text(int x) { return std::string(100, static_cast<char>('a' + x)); }
 int length(const std::string& text) { return static_cast<int>(text.size()); }
 
-template <auto F, class... A>
-Handle call(const A&... arguments) {
-  using Parameters = typename Function<F>::Parameters;
-  return {make_call<F>(static_cast<Parameters*>(nullptr), arguments...)};
-}
-
 LocalRun run_of(const std::vector<Handle>& targets, const LocalRunOptions& options) {
-  std::vector<const internal::DelayedNode*> nodes;
-  for (const auto& target : targets) nodes.push_back(target.ref.get());
-  return LocalRun{internal::plan_of(nodes), options};
+  return LocalRun{delayed_testing::plan_of(targets), options};
 }
 
 class OnThreads : public testing::TestWithParam<int> {
@@ -94,8 +77,7 @@ TEST_P(OnThreads, a_long_chain_needs_no_deep_stack) {
 TEST_P(OnThreads, large_results_are_handed_on_and_freed) {
   std::vector<Handle> lengths;
   for (int i = 0; i < 20; ++i) {
-    lengths.push_back(call<length>(
-        HandleOf<std::string>{make_call<text>(static_cast<std::tuple<int>*>(nullptr), i)}));
+    lengths.push_back(call<length>(call<text>(i)));
   }
   auto run = run_of(lengths, options());
   run.run();

@@ -18,7 +18,7 @@
 #include "rask/base/log.h"
 #include "rask/executor/local_run.h"
 #include "rask/executor/log_file.h"
-#include "rask/graph/delayed_call.h"
+#include "rask/graph/delayed_testing.h"
 
 namespace process_pool_test {
 
@@ -53,31 +53,13 @@ namespace {
 
 using namespace process_pool_test;
 
-using internal::make_call;
-using internal::NodeRef;
+using delayed_testing::call;
+using delayed_testing::Handle;
 using ::testing::HasSubstr;
 
 template <class T>
-struct Handle {
-  using result_type = T;
-  struct is_result_handle {};
-  NodeRef ref;
-  const NodeRef& node() const { return ref; }
-  const Key& key() const { return ref->key(); }
-};
-
-template <auto F, class... A>
-auto call(const A&... arguments) {
-  using Parameters = typename Function<F>::Parameters;
-  return Handle<std::remove_cvref_t<typename Function<F>::Result>>{
-      make_call<F>(static_cast<Parameters*>(nullptr), arguments...)};
-}
-
-template <class T>
 LocalRun run_of(const std::vector<Handle<T>>& targets) {
-  std::vector<const internal::DelayedNode*> nodes;
-  for (const auto& target : targets) nodes.push_back(target.ref.get());
-  return LocalRun{internal::plan_of(nodes),
+  return LocalRun{delayed_testing::plan_of(targets),
                   {.num_workers = 3, .stop_on_error = false, .call = call_in_process}};
 }
 
