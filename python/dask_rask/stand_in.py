@@ -130,6 +130,11 @@ class SchedulerStandIn:
             for address, fields in self.identity()["workers"].items()
         }
 
+    @property
+    def monitor(self) -> SimpleNamespace:
+        """Of it only how often it has measured: where a performance report begins."""
+        return SimpleNamespace(count=self.ask("monitor-count"))
+
     def identity(self, n_workers: int = -1) -> dict[str, Any]:
         found: dict[str, Any] = self.ask("identity", n_workers=n_workers)
         return found

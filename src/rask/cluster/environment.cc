@@ -66,6 +66,8 @@ Result<scheduler_server::Options> scheduler_options(const Config& config,
            config.seconds("distributed.scheduler.unknown-task-duration", 0.5));
   RASK_TRY(options.lease_validation_interval,
            config.seconds("distributed.scheduler.locks.lease-validation-interval", 10));
+  RASK_TRY(options.monitor_interval,
+           config.seconds("distributed.admin.system-monitor.interval", 0.5));
   RASK_TRY(const auto bandwidth, config.bytes("distributed.scheduler.bandwidth", 100'000'000));
   machine.bandwidth_bytes_per_s = static_cast<double>(bandwidth);
   const std::string rebalance = "distributed.worker.memory.rebalance.";

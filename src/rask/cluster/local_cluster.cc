@@ -16,8 +16,8 @@
 #include "rask/cluster/init_internal.h"
 #include "rask/cluster/scheduler_process.h"
 #include "rask/cluster/worker_command.h"
+#include "rask/executor/system_metrics.h"
 #include "rask/nanny/nanny.h"
-#include "rask/worker_server/system_metrics.h"
 
 namespace rask {
 namespace {
@@ -41,7 +41,7 @@ struct Shape {
 
 // As LocalCluster of Dask divides the cores: processes of a few threads, or one of all.
 Shape shape_of(const LocalClusterOptions& options) {
-  const int cores = worker_server::machine_cores();
+  const int cores = executor::machine_cores();
   Shape shape{options.n_workers, options.threads_per_worker};
   if (shape.workers <= 0 && shape.threads > 0) shape.workers = std::max(1, cores / shape.threads);
   if (shape.workers <= 0) {
@@ -117,9 +117,9 @@ LocalCluster::Impl::Impl(LocalClusterOptions given)
   config = std::move(loaded).value();
   log::setup_unless_done(options.silence_logs ? log::Level::warning
                                               : cluster::log_level(config, "distributed"));
-  const auto limit = cluster::parse_memory_limit(options.memory_limit, shape.threads,
-                                                 worker_server::machine_cores(),
-                                                 worker_server::machine_memory_bytes());
+  const auto limit =
+      cluster::parse_memory_limit(options.memory_limit, shape.threads, executor::machine_cores(),
+                                  executor::machine_memory_bytes());
   if (!limit.ok()) throw ClientError{limit.error().message};
   memory_limit_bytes = limit.value();
   choose_protocol();

@@ -20,9 +20,9 @@
 #include "rask/cluster/environment.h"
 #include "rask/executor/child_process.h"
 #include "rask/executor/log_file.h"
+#include "rask/executor/system_metrics.h"
 #include "rask/nanny/nanny.h"
 #include "rask/worker_server/server.h"
-#include "rask/worker_server/system_metrics.h"
 
 namespace rask::cluster {
 namespace {
@@ -113,7 +113,7 @@ Result<std::string> address_in_file(const std::string& path, Seconds timeout) {
 }
 
 Result<Ok> resolve_counts(const WorkerArguments& a, Resolved& out) {
-  const int cores = worker_server::machine_cores();
+  const int cores = executor::machine_cores();
   RASK_TRY(out.nthreads, parse_count(a.nthreads, "--nthreads"));
   if (a.nworkers == "auto") {
     // A few processes of a few threads each, as dask.distributed's nprocesses_nthreads chooses.
@@ -141,8 +141,8 @@ Result<Resolved> resolve(const WorkerArguments& a, const Config& config) {
   Resolved out;
   RASK_TRY([[maybe_unused]] auto counts, resolve_counts(a, out));
   RASK_TRY(out.memory_limit_bytes,
-           parse_memory_limit(a.memory_limit, out.nthreads, worker_server::machine_cores(),
-                              worker_server::machine_memory_bytes()));
+           parse_memory_limit(a.memory_limit, out.nthreads, executor::machine_cores(),
+                              executor::machine_memory_bytes()));
   RASK_TRY(out.resources, parse_resources(a.resources));
   RASK_TRY(out.worker_ports, parse_ports(a.worker_port));
   RASK_TRY(out.nanny_ports, parse_ports(a.nanny_port));

@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "rask/comm/rpc_server.h"
+#include "rask/diagnostics/performance_page.h"
 #include "rask/protocol/codec.h"
+#include "rask/scheduler_server/measurements.h"
 #include "rask/scheduler_server/server.h"
 #include "rask/scheduler_server/task_stream.h"
 
@@ -206,6 +208,10 @@ struct SchedulerServer::Impl {
   void profile(const Request& request);
   void call_stack(const Request& request);
   std::map<std::string, Value::Array> running_for(std::vector<Key> keys) const;
+  // ---- reports (rpc_report.cc)
+  void measure_system();
+  void performance_report(const Request& request);
+  diagnostics::PerformanceReport report_since(Seconds start, std::int64_t last_count) const;
 
   // ---- topics, datasets, metadata (topics.cc)
   void add_topic_handlers();
@@ -270,6 +276,9 @@ struct SchedulerServer::Impl {
   std::map<std::string, std::function<void()>> waiting_for_flush;
   Value metadata;
   TaskStream task_stream;
+  SystemMonitor monitor;
+  std::optional<comm::TimerId> monitor_timer;
+  Bandwidths bandwidths;
   Value worker_plugins;  // {name: pickle}, for workers that run Python.
   Value nanny_plugins = Value::Map{};
   std::set<std::string> scheduler_plugins;

@@ -197,11 +197,7 @@ void SchedulerServer::Impl::add_diagnostic_handlers() {
                    });
     });
   });
-  server.on("performance_report", [](const Request& r) {
-    r.reply(comm::error_reply("NotImplementedError",
-                              "this scheduler draws no performance report yet; get_task_stream "
-                              "and profile give its data"));
-  });
+  server.on("performance_report", [this](const Request& r) { performance_report(r); });
 }
 
 }  // namespace rask::scheduler_server

@@ -105,6 +105,7 @@ Result<Ok> SchedulerServer::Impl::start() {
     RASK_TRY([[maybe_unused]] auto written, write_scheduler_file());
   }
   arm_timer();
+  measure_system();
   return Ok{};
 }
 
@@ -146,6 +147,7 @@ void SchedulerServer::Impl::close(const std::string& reason) {
   log::info(kLogger, "Closing scheduler. Reason: {}", reason);
   if (timer) loop.cancel(*timer);
   timer.reset();
+  if (monitor_timer) loop.cancel(*monitor_timer);
   for (auto& [number, session] : workers) {
     session.batch.add(protocol::ToWorker{protocol::CloseWorker{reason}});
     session.close_after = true;

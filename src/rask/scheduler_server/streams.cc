@@ -176,6 +176,7 @@ void SchedulerServer::Impl::heartbeat_worker(const Request& request) {
     return;
   }
   session->metrics = request["metrics"];
+  bandwidths.heartbeat(address, session->metrics["bandwidth"], machine.workers().size());
   scheduler::WorkerMetrics metrics;
   metrics.memory_bytes = static_cast<std::uint64_t>(session->metrics["memory"].as_int());
   metrics.managed_bytes = static_cast<std::uint64_t>(session->metrics["managed_bytes"].as_int());
@@ -371,6 +372,7 @@ std::string SchedulerServer::Impl::forget_worker(WorkerId worker) {
   auto& session = *session_of(worker);
   auto address = session.name;
   rpc.forget(address);
+  bandwidths.forget(address);
   count_packages(session, -1);
   workers.erase(static_cast<std::uint32_t>(worker));
   return address;

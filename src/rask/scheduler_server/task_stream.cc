@@ -19,52 +19,60 @@ Value startstops_value(const std::vector<protocol::StartStop>& startstops) {
   return list;
 }
 
+Value record_value(const std::string& worker, const protocol::TaskFinished& done) {
+  return Value::object({{"key", value_of(done.key)},
+                        {"worker", worker},
+                        {"status", "OK"},
+                        {"nbytes", done.nbytes},
+                        {"thread", done.thread},
+                        {"type", done.type},
+                        {"typename", done.typename_},
+                        {"metadata", done.metadata},
+                        {"run_id", done.run_id},
+                        {"startstops", startstops_value(done.startstops)}});
+}
+
+Value record_value(const std::string& worker, const protocol::TaskErred& erred) {
+  return Value::object({{"key", value_of(erred.key)},
+                        {"worker", worker},
+                        {"status", "error"},
+                        {"thread", erred.thread},
+                        {"exception", erred.exception},
+                        {"traceback", erred.traceback},
+                        {"exception_text", erred.exception_text},
+                        {"traceback_text", erred.traceback_text},
+                        {"run_id", erred.run_id},
+                        {"startstops", startstops_value(erred.startstops)}});
+}
+
+Seconds stop_of(const std::vector<protocol::StartStop>& startstops) {
+  Seconds stop = 0;
+  for (const auto& item : startstops) stop = std::max(stop, item.stop);
+  return stop;
+}
+
 }  // namespace
 
 void TaskStream::record(const scheduler::Scheduler& machine, WorkerId worker,
                         const std::vector<protocol::FromWorker>& batch) {
   const auto& address = machine.worker(worker).info.address;
-  const auto is_running_here = [&](const Key& key) {
-    const auto task = machine.task(key);
-    return task && task->processing_on == address;
+  const auto add = [&](auto what) {
+    const auto task = machine.task(what.key);
+    if (!task || task->processing_on != address) return;
+    const auto stop = stop_of(what.startstops);
+    records_.push_back({address, std::move(what), stop});
+    ++index_;
+    if (records_.size() > kLength) records_.pop_front();
   };
   for (const auto& message : batch) {
     if (const auto* done = std::get_if<protocol::TaskFinished>(&message)) {
-      if (!is_running_here(done->key)) continue;
-      add(Value::object({{"key", value_of(done->key)},
-                         {"worker", address},
-                         {"status", "OK"},
-                         {"nbytes", done->nbytes},
-                         {"thread", done->thread},
-                         {"type", done->type},
-                         {"typename", done->typename_},
-                         {"metadata", done->metadata},
-                         {"run_id", done->run_id},
-                         {"startstops", startstops_value(done->startstops)}}),
-          done->startstops);
+      auto copy = *done;
+      copy.value.clear();
+      add(std::move(copy));
     } else if (const auto* erred = std::get_if<protocol::TaskErred>(&message)) {
-      if (!is_running_here(erred->key)) continue;
-      add(Value::object({{"key", value_of(erred->key)},
-                         {"worker", address},
-                         {"status", "error"},
-                         {"thread", erred->thread},
-                         {"exception", erred->exception},
-                         {"traceback", erred->traceback},
-                         {"exception_text", erred->exception_text},
-                         {"traceback_text", erred->traceback_text},
-                         {"run_id", erred->run_id},
-                         {"startstops", startstops_value(erred->startstops)}}),
-          erred->startstops);
+      add(*erred);
     }
   }
-}
-
-void TaskStream::add(Value&& value, const std::vector<protocol::StartStop>& startstops) {
-  Seconds stop = 0;
-  for (const auto& item : startstops) stop = std::max(stop, item.stop);
-  records_.push_back({std::move(value), stop});
-  ++index_;
-  if (records_.size() > kLength) records_.pop_front();
 }
 
 std::int64_t TaskStream::index() {
@@ -103,7 +111,11 @@ Value TaskStream::collect(const Value& question, Seconds now) {
   begin = std::clamp<std::int64_t>(begin, 0, size);
   end = std::clamp<std::int64_t>(end, begin, size);
   Value::Array found;
-  for (auto i = begin; i < end; ++i) found.push_back(records_[static_cast<std::size_t>(i)].value);
+  for (auto i = begin; i < end; ++i) {
+    const Record& record = records_[static_cast<std::size_t>(i)];
+    found.push_back(std::visit([&](const auto& what) { return record_value(record.worker, what); },
+                               record.what));
+  }
   return found;
 }
 

@@ -1,7 +1,10 @@
 #pragma once
 // What the last tasks did and when, for get_task_stream. Nothing is kept until somebody asks.
 // Source: distributed/diagnostics/task_stream.py (TaskStreamPlugin).
+#include <algorithm>
 #include <deque>
+#include <string>
+#include <variant>
 #include <vector>
 
 #include "rask/protocol/messages.h"
@@ -12,6 +15,12 @@ namespace rask::scheduler_server {
 
 class TaskStream {
  public:
+  struct Record {
+    std::string worker;
+    std::variant<protocol::TaskFinished, protocol::TaskErred> what;
+    Seconds stop = 0;
+  };
+
   bool recording() const { return recording_; }
   // Looks at a batch of a worker before the machine handles it.
   void record(const scheduler::Scheduler& machine, WorkerId worker,
@@ -22,13 +31,15 @@ class TaskStream {
   // `question`: start, stop (a time, or text: that long ago), count, start_index; each may be nil.
   wire::Value collect(const wire::Value& question, Seconds now);
 
+  // Those that ended at that time or later.
+  template <class Function>
+  void each_since(Seconds start, Function&& function) const {
+    std::for_each(std::ranges::lower_bound(records_, start, {}, &Record::stop), records_.end(),
+                  function);
+  }
+
  private:
   static constexpr std::size_t kLength = 100'000;  // …dashboard.status.task-stream-length
-  struct Record {
-    wire::Value value;
-    Seconds stop = 0;
-  };
-  void add(wire::Value&& value, const std::vector<protocol::StartStop>& startstops);
   std::size_t place_of(const wire::Value& time, std::size_t fallback, Seconds now) const;
 
   bool recording_ = false;

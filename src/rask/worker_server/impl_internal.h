@@ -14,13 +14,13 @@
 #include "rask/base/log.h"
 #include "rask/comm/rpc_server.h"
 #include "rask/executor/stack_sampler.h"
+#include "rask/executor/system_metrics.h"
 #include "rask/executor/thread_pool.h"
 #include "rask/graph/task.h"
 #include "rask/graph/value.h"
 #include "rask/protocol/codec.h"
 #include "rask/worker_server/profile_history.h"
 #include "rask/worker_server/server.h"
-#include "rask/worker_server/system_metrics.h"
 #include "rask/worker_server/task_stacks.h"
 
 namespace rask::worker_server {
@@ -68,6 +68,19 @@ struct DataReply {
 };
 wire::Frames get_data_request(const std::vector<Key>& keys, std::string_view who);
 Result<DataReply> read_data_reply(const wire::Message& message);
+
+// How fast results came from others since the last heartbeat.
+// source: Worker._update_metrics_received_data
+struct Bandwidths {
+  using Sums = std::map<std::string, std::pair<double, std::int64_t>>;  // And of how many.
+
+  void note(const std::string& peer, const std::string& type, double rate);  // No type: mixed.
+  Value take();                                                              // For the heartbeat.
+
+  double total = 100e6;  // The mean, in bytes a second.
+  Sums workers = {};
+  Sums types = {};
+};
 
 struct WorkerServer::Impl {
   Impl(comm::EventLoop& event_loop, Options given);
@@ -164,7 +177,8 @@ struct WorkerServer::Impl {
   int outgoing_count = 0;
   std::int64_t outgoing_count_total = 0;
   Seconds heartbeat_interval = 0.5;
-  SystemSample last_sample;
+  executor::SystemSample last_sample;
+  Bandwidths bandwidths;
   std::function<void()> registered_callback;
   std::function<void(const std::string&, bool)> closed_callback;
 

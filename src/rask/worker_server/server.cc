@@ -28,7 +28,7 @@ WorkerServer::Impl::Impl(comm::EventLoop& event_loop, Options given)
       rpc(event_loop, options.comm),
       id(make_id(event_loop.now())),
       started(event_loop.now()),
-      last_sample(sample_system(event_loop.now())),
+      last_sample(executor::sample_system(event_loop.now())),
       profile_history(options.profile.cycles_max) {
   add_handlers();
 }
@@ -252,13 +252,13 @@ void WorkerServer::Impl::watch_memory() {
   if (status != WorkerStatus::running && status != WorkerStatus::paused) return;
   const auto limit = static_cast<double>(options.memory_limit_bytes);
   const bool was_paused = status == WorkerStatus::paused;
-  bool is_full = static_cast<double>(resident_bytes()) > options.memory_pause * limit;
+  bool is_full = static_cast<double>(executor::resident_bytes()) > options.memory_pause * limit;
   if (is_full) {
     wire::release_spare_blocks();
-    is_full = static_cast<double>(resident_bytes()) > options.memory_pause * limit;
+    is_full = static_cast<double>(executor::resident_bytes()) > options.memory_pause * limit;
   }
   if (is_full == was_paused) return;
-  const auto bytes = resident_bytes();
+  const auto bytes = executor::resident_bytes();
   const auto text = fmt::format(
       "Worker is at {:.0f}% memory usage. {} worker.  Process memory: {} -- Worker memory limit: "
       "{}",
@@ -275,7 +275,7 @@ void WorkerServer::Impl::watch_memory() {
 // ---- Heartbeats ---------------------------------------------------------------------------------
 
 Value WorkerServer::Impl::metrics() {
-  const auto sample = sample_system(loop.now());
+  const auto sample = executor::sample_system(loop.now());
   const auto span = std::max(1e-3, sample.time - last_sample.time);
   const auto rate = [&](std::uint64_t now_bytes, std::uint64_t before) {
     return now_bytes >= before ? static_cast<double>(now_bytes - before) / span : 0.0;
@@ -290,8 +290,7 @@ Value WorkerServer::Impl::metrics() {
                                       {"ready", count(machine->ready_count())},
                                       {"memory", count(machine->in_memory_count())},
                                       {"flight", count(machine->in_flight_count())}})},
-       {"bandwidth",
-        Value::object({{"total", 100e6}, {"workers", Value::Map{}}, {"types", Value::Map{}}})},
+       {"bandwidth", bandwidths.take()},
        {"digests_total_since_heartbeat", Value::Map{}},
        {"managed_bytes", machine->nbytes()},
        {"spilled_bytes", Value::object({{"memory", 0}, {"disk", 0}})},

@@ -1,10 +1,13 @@
 // Results that go from worker to worker: asked for (gather_dep) and given (get_data).
+#include <set>
+
 #include "rask/base/log.h"
 #include "rask/worker_server/impl_internal.h"
 
 namespace rask::worker_server {
 
 constexpr std::string_view kLogger = "distributed.worker";
+constexpr std::int64_t kMeasuredBytesMin = 1'000'000;  // Less says more of the round trip.
 
 wire::Frames get_data_request(const std::vector<Key>& keys, std::string_view who) {
   wire::MessageWriter message;
@@ -73,12 +76,40 @@ void WorkerServer::Impl::take_gathered(const worker::GatherDep& order, Seconds s
   worker::GatherDepSuccess success{
       .worker = order.worker, .received = {}, .asked = order.keys, .start = start, .stop = 0};
   success.stop = loop.now();
+  std::int64_t bytes = 0;
   for (auto& [key, payload] : reply.value().data) {
     auto value = TaskValue::from_payload(std::move(payload));
     success.received.emplace_back(key, static_cast<std::int64_t>(value.nbytes()));
+    bytes += success.received.back().second;
     data.insert_or_assign(key, std::move(value));
   }
+  if (bytes > kMeasuredBytesMin) {
+    std::set<std::string> types;
+    for (const auto& [key, nbytes] : success.received) types.insert(data.at(key).type_name());
+    bandwidths.note(order.worker, types.size() == 1 ? *types.begin() : std::string{},
+                    static_cast<double>(bytes) / std::max(0.001, success.stop - start));
+  }
   feed(std::move(success));
+}
+
+void Bandwidths::note(const std::string& peer, const std::string& type, double rate) {
+  total = total * 0.95 + rate * 0.05;
+  const auto add = [rate](std::pair<double, std::int64_t>& sum) {
+    sum.first += rate;
+    ++sum.second;
+  };
+  add(workers[peer]);
+  if (!type.empty()) add(types[type]);
+}
+
+Value Bandwidths::take() {
+  const auto taken = [](Sums& sums) {
+    Value::Map map;
+    for (const auto& [name, sum] : std::exchange(sums, {}))
+      map.emplace_back(name, Value::Array{sum.first, sum.second});
+    return map;
+  };
+  return Value::object({{"total", total}, {"workers", taken(workers)}, {"types", taken(types)}});
 }
 
 void WorkerServer::Impl::find_missing() {

@@ -1,4 +1,4 @@
-#include "rask/worker_server/system_metrics.h"
+#include "rask/executor/system_metrics.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <fstream>
 #include <vector>
 
-namespace rask::worker_server {
+namespace rask::executor {
 namespace {
 
 TEST(SystemMetrics, memory_that_is_touched_shows_up) {
@@ -30,4 +30,4 @@ TEST(SystemMetrics, the_machine_has_cores_and_memory) {
 }
 
 }  // namespace
-}  // namespace rask::worker_server
+}  // namespace rask::executor

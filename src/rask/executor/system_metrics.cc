@@ -1,4 +1,4 @@
-#include "rask/worker_server/system_metrics.h"
+#include "rask/executor/system_metrics.h"
 
 #include <sched.h>
 #include <sys/resource.h>
@@ -11,7 +11,7 @@
 #include <sstream>
 #include <string>
 
-namespace rask::worker_server {
+namespace rask::executor {
 namespace {
 
 int open_fds() {
@@ -84,4 +84,4 @@ int machine_cores() {
   return std::max(1, CPU_COUNT(&set));
 }
 
-}  // namespace rask::worker_server
+}  // namespace rask::executor

@@ -4,7 +4,7 @@
 
 #include "rask/base/ids.h"
 
-namespace rask::worker_server {
+namespace rask::executor {
 
 struct SystemSample {
   Seconds time = 0;
@@ -21,4 +21,4 @@ std::uint64_t resident_bytes();  // Of this process.
 std::uint64_t machine_memory_bytes();  // Respects the cgroup's limit.
 int machine_cores();                   // That this process may use.
 
-}  // namespace rask::worker_server
+}  // namespace rask::executor
