@@ -16,6 +16,8 @@
 #include "rask/client/client.h"          // IWYU pragma: export
 #include "rask/client/coordination.h"    // IWYU pragma: export
 #include "rask/client/delayed.h"         // IWYU pragma: export
+#include "rask/client/progress.h"        // IWYU pragma: export
+#include "rask/client/report.h"          // IWYU pragma: export
 #include "rask/cluster/local_cluster.h"  // IWYU pragma: export
 #include "rask/executor/log_file.h"      // IWYU pragma: export
 #include "rask/graph/graph.h"            // IWYU pragma: export

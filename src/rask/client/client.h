@@ -39,6 +39,8 @@ template <class T>
 class Delayed;
 class MultiLock;
 class Semaphore;
+class get_task_stream;
+class performance_report;
 
 class Client;
 
@@ -304,6 +306,9 @@ class Client {
   //            a node for each worker
   //   throws   ClientError: the file cannot be written
   ProfileNode profile(const ProfileOptions& options = {});
+  // What tasks did and when. The scheduler records from the first time on that somebody asks.
+  //   throws  ClientError, also when the file cannot be written
+  std::vector<TaskStreamRecord> get_task_stream(const TaskStreamOptions& options = {});
   std::vector<StoryLine> story(const std::vector<std::string>& keys_or_stimuli);
 
   // Workers leave, and their data goes to others.   returns  those that left
@@ -442,6 +447,8 @@ class Client {
   friend class internal::ActorBase;
   CallStacks call_stack_of(const std::vector<Key>& keys);
   friend class internal::NamedThing;
+  friend class get_task_stream;
+  friend class performance_report;
   friend class MultiLock;
   friend class Semaphore;
   friend std::unique_ptr<internal::Computation> internal::compute_on(

@@ -13,6 +13,7 @@
 #include "rask/client/core.h"
 #include "rask/client/current.h"
 #include "rask/client/keys.h"
+#include "rask/client/progress_internal.h"
 #include "rask/executor/child_process.h"
 #include "rask/executor/local_run.h"
 #include "rask/executor/process_pool.h"
@@ -36,6 +37,7 @@ class LocalComputation final : public Computation {
  public:
   LocalComputation(Plan plan, const executor::LocalRunOptions& options)
       : last_(plan.targets.size(), true), run_(note_last(std::move(plan)), options) {
+    const internal::ShownRun shown{run_};
     run_.run();
   }
 
@@ -164,7 +166,8 @@ std::unique_ptr<Computation> compute_nodes(const Where& where,
       executor::LocalRunOptions{.num_workers = where.num_workers(),
                                 .stop_on_error = !collect,
                                 .call = where.in_processes() ? executor::call_in_process
-                                                             : executor::LocalRunOptions::Call{}});
+                                                             : executor::LocalRunOptions::Call{},
+                                .counted = ShownRun::wanted()});
   if (!collect) done->throw_failure();
   return done;
 }

@@ -115,6 +115,7 @@ class FakeCluster {
     server_.on("identity", [this](const comm::Request& r) { r.reply(identity()); });
     server_.on("retry", [this](const comm::Request& r) { retry(r); });
     server_.on("broadcast", [this](const comm::Request& r) { broadcast(r); });
+    server_.on("progress", [this](const comm::Request& r) { r.reply(progress(r["keys"])); });
     server_.on("fails", [](const comm::Request& r) {
       r.reply(comm::error_reply("ValueError", "as you wish"));
     });
@@ -208,6 +209,20 @@ class FakeCluster {
       tell(protocol::TaskErredForClient{key, exception_payload(failed->second),
                                         traceback_payload(failed->second)});
     }
+  }
+
+  wire::Value progress(const wire::Value& keys) {
+    wire::Value counts = wire::Value::Map{};
+    for (const auto& name : keys.as_array()) {
+      const Key key = internal::key_of(name);
+      const auto prefix = key_split(key);
+      const auto& before = counts[prefix].as_array();
+      const auto number = [&](std::size_t i) { return before.empty() ? 0 : before[i].as_int(); };
+      counts.set(prefix,
+                 wire::Value::Array{number(0) + 1, number(1) + (values_.contains(key) ? 1 : 0),
+                                    number(2) + (failures_.contains(key) ? 1 : 0)});
+    }
+    return counts;
   }
 
   void give(const comm::Request& request, bool as_scheduler) {

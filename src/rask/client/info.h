@@ -1,10 +1,12 @@
 #pragma once
 // What a scheduler tells of itself and of what happened, as structs.
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "rask/base/ids.h"
+#include "rask/diagnostics/task_stream.h"
 #include "rask/wire/value.h"
 
 namespace rask {
@@ -46,6 +48,18 @@ struct StoryLine {
   Seconds time = 0;
   wire::Value raw;
 };
+
+// Which records Client::get_task_stream gives. Source: Client.get_task_stream.
+struct TaskStreamOptions {
+  wire::Value start = {};  // A time since the Unix epoch, or text: so long ago ("60s"). nil: any.
+  wire::Value stop = {};
+  std::optional<std::int64_t> count = {};     // Not heeded when both start and stop are given.
+  bool plot = false;                          // Draws them too, into the file:
+  std::string filename = "task-stream.html";  // or .svg.
+};
+std::vector<TaskStreamRecord> parse_task_stream(const wire::Value& records);
+// Draws them into a file, as SVG if its name ends so, else as HTML.   throws  ClientError
+void write_task_stream(const std::string& path, const std::vector<TaskStreamRecord>& records);
 
 struct TopicEvent {
   Seconds time = 0;

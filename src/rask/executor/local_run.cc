@@ -80,6 +80,11 @@ class alignas(64) Queue {
   std::vector<Place> items_;
 };
 
+/// How many tasks a thread has run. It alone writes.
+struct alignas(64) Counter {
+  std::atomic<Place> ran = 0;
+};
+
 struct Failed {
   Place place;
   TaskFailure failure;
@@ -111,6 +116,8 @@ class LocalRun::State {
   // Of the pool, under its mutex.
   std::vector<unsigned> free_workers;  // Numbers that nobody works under; never 0, the caller's.
   std::size_t helpers = 0;
+
+  std::size_t finished() const;
 
   Plan plan;
   std::vector<Failed> failures;  // In the order in which they happened.
@@ -144,6 +151,7 @@ class LocalRun::State {
   std::unique_ptr<std::atomic<Place>[]> blame_;  // The failed task that a task depends on, or is.
   std::vector<std::uint8_t> live_;               // Has a value in its slot.
   std::vector<Queue> queues_;
+  std::vector<Counter> counters_;  // By worker; none unless somebody wants to know.
   std::atomic<Place> next_root_ = 0;
   std::atomic<std::size_t> tasks_left_;
   std::atomic<bool> stopped_ = false;
@@ -201,6 +209,7 @@ LocalRun::State::State(Plan the_plan, LocalRunOptions options)
       blame_(new std::atomic<Place>[plan.nodes.size()]),
       live_(plan.nodes.size()),
       queues_(static_cast<std::size_t>(options_.num_workers)),
+      counters_(options_.counted ? queues_.size() : 0),
       tasks_left_(0) {
   const auto count = static_cast<Place>(plan.nodes.size());
   for (const Place dependency : plan.dependencies) ++dependent_offsets_[dependency + 1];
@@ -241,8 +250,15 @@ void LocalRun::State::tell_of_work() {
   if (idle.load(std::memory_order_seq_cst) > 0) Pool::instance().wake_waiting();
 }
 
+std::size_t LocalRun::State::finished() const {
+  std::size_t count = 0;
+  for (const Counter& counter : counters_) count += counter.ran.load(std::memory_order_relaxed);
+  return count;
+}
+
 void LocalRun::State::work(unsigned worker) {
   std::size_t ran = 0;
+  auto* const counter = counters_.empty() ? nullptr : &counters_[worker].ran;
   const auto count_off = [&] {
     if (ran > 0 && tasks_left_.fetch_sub(ran, std::memory_order_acq_rel) == ran)
       Pool::instance().wake_waiting();
@@ -258,6 +274,8 @@ void LocalRun::State::work(unsigned worker) {
     while (place != kNone && !stopped_.load(std::memory_order_relaxed)) {
       place = execute(worker, place);
       ++ran;
+      if (counter != nullptr)
+        counter->store(counter->load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     }
   }
 }
@@ -447,6 +465,10 @@ LocalRun::LocalRun(Plan plan, const LocalRunOptions& options) {
 LocalRun::~LocalRun() { state_->clear(); }
 
 void LocalRun::run() { Pool::instance().run(state_, num_workers_); }
+
+std::size_t LocalRun::size() const { return state_->plan.nodes.size(); }
+std::size_t LocalRun::finished() const { return state_->finished(); }
+std::size_t LocalRun::failed() const { return state_->failures.size(); }
 
 void* LocalRun::result(std::size_t target) { return state_->value(state_->plan.targets[target]); }
 

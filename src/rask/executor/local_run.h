@@ -22,6 +22,7 @@ struct LocalRunOptions {
   /// In place of calling the function here. May throw what the function throws.
   using Call = std::function<void(const internal::DelayedNode&, internal::Inputs, internal::Slot&)>;
   Call call = nullptr;
+  bool counted = false;  // finished() is to tell how far it is while it runs.
 };
 
 /// Why a target could not be computed.
@@ -41,6 +42,12 @@ class LocalRun {
 
   /// Returns when all targets are computed, have failed, or were stopped by the first failure.
   void run();
+
+  std::size_t size() const;  // Of the plan, in tasks.
+  /// How many tasks have run, failed ones among them. From any thread, also while it runs; 0 unless
+  /// options.counted.
+  std::size_t finished() const;
+  std::size_t failed() const;  // When it has run.
 
   /// The result of the target of that number; null: it has none.
   void* result(std::size_t target);

@@ -146,6 +146,26 @@ TEST(Threads, as_many_tasks_as_asked_for_run_at_a_time) {
   EXPECT_EQ(*static_cast<int*>(run.result(0)), 6);
 }
 
+TEST(Threads, somebody_else_sees_how_many_tasks_have_run) {
+  g_meeting = 0;
+  auto last = call<inc>(1);
+  for (int i = 0; i < 99; ++i) last = call<inc>(last);
+  auto run = run_of({last, call<meet>(1)}, {.num_workers = 2, .counted = true});
+  EXPECT_EQ(run.finished(), 0U);
+  EXPECT_EQ(run.size(), 101U);
+  std::atomic<std::size_t> seen = 0;
+  std::thread watcher{[&] {
+    while (seen < 101) seen = run.finished();
+  }};
+  run.run();
+  watcher.join();
+  EXPECT_EQ(run.finished(), 101U);
+  EXPECT_EQ(run.failed(), 0U);
+  auto uncounted = run_of({call<inc>(1)}, {.num_workers = 1});
+  uncounted.run();
+  EXPECT_EQ(uncounted.finished(), 0U);
+}
+
 TEST(Threads, a_graph_may_be_computed_by_many_at_a_time) {
   std::vector<Handle> row;
   for (int i = 0; i < 500; ++i) row.push_back(call<inc>(i));

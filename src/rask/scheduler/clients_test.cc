@@ -29,6 +29,26 @@ TEST(Clients, a_key_stays_while_one_of_two_clients_wants_it) {
   EXPECT_EQ(rig.state("x"), "memory");
 }
 
+TEST(Clients, progress_is_that_of_all_tasks_that_keys_need) {
+  using Count = Scheduler::ProgressCount;
+  Rig rig;
+  const auto alice = rig.add_worker("alice");
+  rig.update_graph({{"load-1", {}, {}},
+                    {"load-2", {}, {}},
+                    {"sum-1", {"load-1", "load-2"}, {}},
+                    {"other-1", {}, {}}},
+                   {"sum-1", "other-1"});
+  const auto progress = [&] { return rig.scheduler.progress(keys_of({"sum-1", "later-1"})); };
+  EXPECT_EQ(progress(), (std::map<std::string, Count>{
+                            {"later", {1, 0, 0}}, {"load", {2, 0, 0}}, {"sum", {1, 0, 0}}}));
+  rig.finish(alice, "load-1");
+  EXPECT_EQ(progress().at("load"), (Count{2, 1, 0}));
+  rig.finish(alice, "load-2");
+  rig.finish(alice, "sum-1");  // What it needed is released, and has been done.
+  EXPECT_EQ(progress(), (std::map<std::string, Count>{
+                            {"later", {1, 0, 0}}, {"load", {2, 2, 0}}, {"sum", {1, 1, 0}}}));
+}
+
 TEST(Clients, cancel_takes_dependents_along_and_tells_everybody) {
   Rig rig;
   rig.add_worker("alice");

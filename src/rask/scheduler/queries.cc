@@ -107,6 +107,48 @@ std::map<std::string, std::map<TaskState, std::size_t>> Scheduler::prefix_states
   return out;
 }
 
+std::map<std::string, Scheduler::ProgressCount> Scheduler::progress(
+    std::span<const Key> keys) const {
+  std::map<std::string, ProgressCount> unknown;
+  std::vector<ProgressCount> by_prefix(state_->prefixes.size());
+  std::vector<bool> seen(state_->tasks.end());
+  std::vector<std::uint32_t> stack;
+  const auto visit = [&](std::uint32_t id) {
+    if (seen[id]) return;
+    seen[id] = true;
+    stack.push_back(id);
+  };
+  for (const Key& key : keys) {
+    const auto id = state_->find(key);
+    if (id == kNone)
+      ++unknown[key_split(key)].all;
+    else
+      visit(id);
+  }
+  while (!stack.empty()) {
+    const auto& task = state_->tasks[stack.back()];
+    stack.pop_back();
+    auto& count = by_prefix[state_->groups[task.group].prefix];
+    ++count.all;
+    count.erred += task.state == TaskState::erred ? 1 : 0;
+    // What has been released was computed, or nobody needs it: else it would be waiting.
+    count.done += task.state == TaskState::memory || task.state == TaskState::released ||
+                          task.state == TaskState::forgotten
+                      ? 1
+                      : 0;
+    for (const auto& edge : task.dependencies) visit(edge.task);
+  }
+  auto out = std::move(unknown);
+  for (std::size_t i = 0; i < by_prefix.size(); ++i) {
+    if (by_prefix[i].all == 0) continue;
+    auto& count = out[state_->prefixes[i].name];
+    count.all += by_prefix[i].all;
+    count.done += by_prefix[i].done;
+    count.erred += by_prefix[i].erred;
+  }
+  return out;
+}
+
 std::size_t Scheduler::client_count() const { return state_->client_count; }
 Seconds Scheduler::total_occupancy() const { return state_->total_occupancy(); }
 std::size_t Scheduler::idle_count() const { return state_->idle.size(); }

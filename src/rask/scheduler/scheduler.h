@@ -276,6 +276,15 @@ class Scheduler {
   std::size_t open_moves()
       const;  // Copies that replicate, rebalance … asked for and are not there.
   std::map<std::string, std::map<TaskState, std::size_t>> prefix_states() const;
+  struct ProgressCount {
+    std::size_t all = 0;
+    std::size_t done = 0;  // In memory, or not needed any more.
+    std::size_t erred = 0;
+    bool operator==(const ProgressCount&) const = default;
+  };
+  // How far these tasks are, and all that they need, by prefix. One that is not known is to come.
+  //   cost     O(tasks and edges below the keys)
+  std::map<std::string, ProgressCount> progress(std::span<const Key> keys) const;
   std::size_t client_count() const;
   Seconds total_occupancy() const;
   std::size_t idle_count() const;

@@ -2,9 +2,11 @@
 // What the files of this room share: the state of a running scheduler server.
 #include <algorithm>
 #include <deque>
+#include <list>
 #include <map>
 #include <set>
 #include <string>
+#include <thread>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -198,6 +200,7 @@ struct SchedulerServer::Impl {
 
   // ---- what tells of a run (rpc_diagnostics.cc)
   void add_diagnostic_handlers();
+  Value progress(const std::vector<Key>& keys) const;
   void benchmark_hardware(const Request& request);
   void cluster_state(const Request& request, std::function<void(Result<Value>)> done);
   Value state_for_dump(const std::set<std::string, std::less<>>& without) const;
@@ -211,6 +214,7 @@ struct SchedulerServer::Impl {
   // ---- reports (rpc_report.cc)
   void measure_system();
   void performance_report(const Request& request);
+  void draw_aside(std::function<std::string()> draw, std::function<void(std::string)> done);
   diagnostics::PerformanceReport report_since(Seconds start, std::int64_t last_count) const;
 
   // ---- topics, datasets, metadata (topics.cc)
@@ -287,6 +291,7 @@ struct SchedulerServer::Impl {
   std::unique_ptr<Coordination> coordination;
   std::unique_ptr<Watching> watching;
   std::shared_ptr<Impl*> alive = std::make_shared<Impl*>(this);  // For callbacks from threads.
+  std::list<std::jthread> drawing;                               // Pages; end with this.
   std::unique_ptr<http::Server> http_server;  // Ends first: its thread asks for the rest.
 };
 

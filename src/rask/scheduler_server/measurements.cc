@@ -14,13 +14,15 @@ void SystemMonitor::update(const executor::SystemSample& sample) {
   if (samples_.size() > kLength + 1) samples_.pop_front();
 }
 
-diagnostics::PerformanceReport::System SystemMonitor::since(std::int64_t first) const {
+diagnostics::PerformanceReport::System SystemMonitor::since(std::int64_t first,
+                                                            Seconds start) const {
   diagnostics::PerformanceReport::System system;
   const auto gone = count_ - static_cast<std::int64_t>(samples_.size());
   const auto begin = static_cast<std::size_t>(std::max<std::int64_t>(1, first - gone));
   for (auto i = begin; i < samples_.size(); ++i) {
     const auto& before = samples_[i - 1];
     const auto& now = samples_[i];
+    if (now.time < start) continue;
     const auto span = std::max(1e-3, now.time - before.time);
     const auto rate = [&](std::uint64_t bytes, std::uint64_t bytes_before) {
       return bytes < bytes_before ? 0.0 : static_cast<double>(bytes - bytes_before) / span;

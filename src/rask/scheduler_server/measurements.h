@@ -19,8 +19,8 @@ class SystemMonitor {
  public:
   void update(const executor::SystemSample& sample);
   std::int64_t count() const { return count_; }  // How often that was.
-  // What was measured from the update of that number on.
-  diagnostics::PerformanceReport::System since(std::int64_t first) const;
+  // What was measured from the update of that number on, and from that time on.
+  diagnostics::PerformanceReport::System since(std::int64_t first, Seconds start) const;
 
  private:
   static constexpr std::size_t kLength = 7200;  // distributed.admin.system-monitor.log-length

@@ -21,18 +21,19 @@ TEST(SystemMonitor, gives_rates_between_samples_from_a_number_on) {
   monitor.update(sample(2, 0.5, 10));
   monitor.update(sample(4, 2.5, 5));  // A counter that began again.
   EXPECT_EQ(monitor.count(), 3);
-  const auto all = monitor.since(0);
+  const auto all = monitor.since(0, 0);
   EXPECT_THAT(all.cpu_percent, ElementsAre(Pair(2, 50), Pair(4, 100)));
   EXPECT_THAT(all.read_bytes_per_s, ElementsAre(Pair(2, 10), Pair(4, 0)));
-  EXPECT_THAT(monitor.since(2).cpu_percent, ElementsAre(Pair(4, 100)));
-  EXPECT_THAT(monitor.since(3).cpu_percent, IsEmpty());
+  EXPECT_THAT(monitor.since(2, 0).cpu_percent, ElementsAre(Pair(4, 100)));
+  EXPECT_THAT(monitor.since(3, 0).cpu_percent, IsEmpty());
+  EXPECT_THAT(monitor.since(0, 3).cpu_percent, ElementsAre(Pair(4, 100)));
 }
 
 TEST(SystemMonitor, keeps_an_hour) {
   SystemMonitor monitor;
   for (int i = 0; i < 10'000; ++i) monitor.update(sample(i, 0, 0));
-  EXPECT_EQ(monitor.since(0).memory_bytes.size(), 7200u);
-  EXPECT_EQ(monitor.since(9'990).memory_bytes.size(), 10u);
+  EXPECT_EQ(monitor.since(0, 0).memory_bytes.size(), 7200u);
+  EXPECT_EQ(monitor.since(9'990, 0).memory_bytes.size(), 10u);
 }
 
 Value measured(const char* from, double sum, int count) {

@@ -149,7 +149,18 @@ void SchedulerServer::Impl::cluster_state(const Request& request,
             });
 }
 
+// {prefix: [all, done, erred]} of tasks and all that they need; for rask's own clients.
+Value SchedulerServer::Impl::progress(const std::vector<Key>& keys) const {
+  const auto number = [](std::size_t count) { return static_cast<std::int64_t>(count); };
+  Value::Map counts;
+  for (const auto& [prefix, count] : machine.progress(keys))
+    counts.emplace_back(prefix,
+                        Value::Array{number(count.all), number(count.done), number(count.erred)});
+  return counts;
+}
+
 void SchedulerServer::Impl::add_diagnostic_handlers() {
+  on_question("progress", [this](const Request& r) { return progress(keys_of(r["keys"])); });
   on_question("get_task_stream",
               [this](const Request& r) { return task_stream.collect(r.fields(), loop.now()); });
   on_question("get_task_stream_index", [this](const Request&) { return task_stream.index(); });

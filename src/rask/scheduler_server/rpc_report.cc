@@ -1,4 +1,6 @@
 // performance_report: what a run was like, as a page.    source: Scheduler.performance_report
+#include <array>
+
 #include "rask/base/log.h"
 #include "rask/protocol/flame_graph.h"
 #include "rask/scheduler_server/impl_internal.h"
@@ -23,11 +25,27 @@ void add_task(diagnostics::PerformanceReport& report, const TaskStream::Record& 
         {erred->key.str(), record.worker, erred->exception_text, erred->traceback_text});
 }
 
-diagnostics::PerformanceReport::Profile drawn(const char* title, const Result<Value>& answer) {
-  if (!answer.ok()) return {title, {}};
-  const auto tree = parse_profile(answer.value());
+diagnostics::PerformanceReport::Profile drawn(const char* title, const Value& answer) {
+  const auto tree = parse_profile(answer);
   if (tree.count == 0) return {title, {}};
   return {title, flame_graph_svg(tree, {.title = {}, .interval = kSampleInterval})};
+}
+
+// What of a report takes time, on a thread of its own.
+struct Material {
+  diagnostics::PerformanceReport report;
+  std::vector<TaskStream::RecordPtr> records;
+  std::array<Value, 2> profiles;  // nil: none could be had.
+  int open = 2;                   // Of these.
+};
+
+std::string page_of(Material& material) {
+  static constexpr std::array<const char*, 2> kTitles{"Worker Profile (compute)",
+                                                      "Worker Profile (administrative)"};
+  for (const auto& record : material.records) add_task(material.report, *record);
+  for (const std::size_t i : {0, 1})
+    material.report.profiles.push_back(drawn(kTitles[i], material.profiles[i]));
+  return diagnostics::performance_page(material.report);
 }
 
 }  // namespace
@@ -50,43 +68,49 @@ diagnostics::PerformanceReport SchedulerServer::Impl::report_since(Seconds start
     report.threads += info.nthreads;
     report.memory_bytes += info.memory_limit_bytes;
   }
-  task_stream.each_since(start, [&](const auto& record) { add_task(report, record); });
   report.bandwidth_workers = bandwidths.by_worker();
   report.bandwidth_types = bandwidths.by_type();
-  report.system = monitor.since(last_count);
+  report.system = monitor.since(last_count, start);
   for (const auto& record : log::recent())
     if (record.created >= start) report.logs.push_back(record.text);
   return report;
 }
 
-// The profiles first, as a client would ask for them; then the page, of that moment.
+// The profiles first, as a client would ask for them; then the rest, as it is at that moment.
 void SchedulerServer::Impl::performance_report(const Request& request) {
-  static constexpr std::array<const char*, 2> kTitles{"Worker Profile (compute)",
-                                                      "Worker Profile (administrative)"};
-  struct Answers {
-    std::array<Result<Value>, 2> profiles{Value{}, Value{}};
-    int open = 2;
-  };
-  auto answers = std::make_shared<Answers>();
+  auto material = std::make_shared<Material>();
   for (const std::size_t i : {0, 1}) {
     const auto question = Value::object(
         {{"op", "profile"}, {"reply", true}, {"start", request["start"]}, {"server", i == 1}});
-    const auto take = [this, request, answers, i](Result<wire::Message> reply) {
-      answers->profiles[i] =
-          reply.ok() ? comm::reply_value(reply.value()) : Result<Value>{reply.error()};
-      if (--answers->open > 0 || closing) return;
-      const auto began = loop.now();
-      auto report = report_since(request["start"].as_real(), request["last_count"].as_int());
-      report.code = request["code"].as_text();
-      for (const std::size_t profile : {0, 1})
-        report.profiles.push_back(drawn(kTitles[profile], answers->profiles[profile]));
-      const Value page = diagnostics::performance_page(report);
-      log::debug("distributed.scheduler", "performance report of {} tasks, {} bytes, in {:.1f} ms",
-                 report.stream.task_count(), page.as_text().size(), 1e3 * (loop.now() - began));
-      request.reply(page);
+    const auto take = [this, request, material, i](Result<wire::Message> reply) {
+      if (reply.ok())
+        if (auto value = comm::reply_value(reply.value()); value.ok())
+          material->profiles[i] = std::move(value).value();
+      if (--material->open > 0 || closing) return;
+      const Seconds start = request["start"].as_real();
+      material->report = report_since(start, request["last_count"].as_int());
+      material->report.code = request["code"].as_text();
+      material->records = task_stream.since(start);
+      draw_aside([material] { return page_of(*material); },
+                 [request](std::string page) { request.reply(Value{std::move(page)}); });
     };
     rpc.call(contact_address(), wire::encode(question), kPatience, take);
   }
+}
+
+// 100,000 tasks take a tenth of a second to draw: the loop has other things to do.
+void SchedulerServer::Impl::draw_aside(std::function<std::string()> draw,
+                                       std::function<void(std::string)> done) {
+  auto& thread = drawing.emplace_back();
+  const auto at = std::prev(drawing.end());
+  thread = std::jthread{[this, at, weak = std::weak_ptr{alive}, &its_loop = loop,
+                         draw = std::move(draw), done = std::move(done)] {
+    its_loop.post([this, at, weak, done, page = draw()]() mutable {
+      if (!weak.lock()) return;
+      drawing.erase(at);
+      if (!closing) done(std::move(page));
+    });
+  }};
 }
 
 }  // namespace rask::scheduler_server

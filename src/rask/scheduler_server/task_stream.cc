@@ -45,7 +45,7 @@ Value record_value(const std::string& worker, const protocol::TaskErred& erred) 
                         {"startstops", startstops_value(erred.startstops)}});
 }
 
-Seconds stop_of(const std::vector<protocol::StartStop>& startstops) {
+Seconds end_of(const std::vector<protocol::StartStop>& startstops) {
   Seconds stop = 0;
   for (const auto& item : startstops) stop = std::max(stop, item.stop);
   return stop;
@@ -59,8 +59,8 @@ void TaskStream::record(const scheduler::Scheduler& machine, WorkerId worker,
   const auto add = [&](auto what) {
     const auto task = machine.task(what.key);
     if (!task || task->processing_on != address) return;
-    const auto stop = stop_of(what.startstops);
-    records_.push_back({address, std::move(what), stop});
+    const auto stop = end_of(what.startstops);
+    records_.push_back(std::make_shared<const Record>(Record{address, std::move(what), stop}));
     ++index_;
     if (records_.size() > kLength) records_.pop_front();
   };
@@ -87,8 +87,12 @@ std::size_t TaskStream::place_of(const Value& time, std::size_t fallback, Second
     const auto ago = parse_timedelta(time.as_text());
     target = ago.ok() ? now - ago.value() : 0;
   }
-  const auto at = std::ranges::lower_bound(records_, target, {}, &Record::stop);
+  const auto at = std::ranges::lower_bound(records_, target, {}, &stop_of);
   return static_cast<std::size_t>(at - records_.begin());
+}
+
+std::vector<TaskStream::RecordPtr> TaskStream::since(Seconds start) const {
+  return {std::ranges::lower_bound(records_, start, {}, &stop_of), records_.end()};
 }
 
 Value TaskStream::collect(const Value& question, Seconds now) {
@@ -112,7 +116,7 @@ Value TaskStream::collect(const Value& question, Seconds now) {
   end = std::clamp<std::int64_t>(end, begin, size);
   Value::Array found;
   for (auto i = begin; i < end; ++i) {
-    const Record& record = records_[static_cast<std::size_t>(i)];
+    const Record& record = *records_[static_cast<std::size_t>(i)];
     found.push_back(std::visit([&](const auto& what) { return record_value(record.worker, what); },
                                record.what));
   }

@@ -1,8 +1,8 @@
 #pragma once
 // What the last tasks did and when, for get_task_stream. Nothing is kept until somebody asks.
 // Source: distributed/diagnostics/task_stream.py (TaskStreamPlugin).
-#include <algorithm>
 #include <deque>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -31,20 +31,18 @@ class TaskStream {
   // `question`: start, stop (a time, or text: that long ago), count, start_index; each may be nil.
   wire::Value collect(const wire::Value& question, Seconds now);
 
-  // Those that ended at that time or later.
-  template <class Function>
-  void each_since(Seconds start, Function&& function) const {
-    std::for_each(std::ranges::lower_bound(records_, start, {}, &Record::stop), records_.end(),
-                  function);
-  }
+  // Those that ended at that time or later. Shared, so that another thread may draw them.
+  using RecordPtr = std::shared_ptr<const Record>;
+  std::vector<RecordPtr> since(Seconds start) const;
 
  private:
   static constexpr std::size_t kLength = 100'000;  // …dashboard.status.task-stream-length
+  static Seconds stop_of(const RecordPtr& record) { return record->stop; }
   std::size_t place_of(const wire::Value& time, std::size_t fallback, Seconds now) const;
 
   bool recording_ = false;
   std::int64_t index_ = 0;
-  std::deque<Record> records_;
+  std::deque<RecordPtr> records_;
 };
 
 }  // namespace rask::scheduler_server
