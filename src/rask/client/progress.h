@@ -9,6 +9,7 @@
 //
 // Redrawn where standard output is a terminal; else only what it was at the end is written.
 // Source: distributed/diagnostics/progressbar.py; dask/diagnostics/progress.py.
+#include <concepts>
 #include <iosfwd>
 #include <memory>
 #include <vector>
