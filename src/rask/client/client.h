@@ -301,9 +301,8 @@ class Client {
   CallStacks call_stack(const FutureBase& future) { return call_stack_of({future.key()}); }
   CallStacks call_stack() { return call_stack_of({}); }
   // Where the time of the tasks went, as workers sampled it. With a file name it is drawn, too.
-  //   returns  functions that tasks began with, what they called …; unless workers are merged,
-  //   below
-  //            a node for each worker
+  //   returns  functions that tasks began with and what they called; unless workers are merged,
+  //            below a node for each worker
   //   throws   ClientError: the file cannot be written
   ProfileNode profile(const ProfileOptions& options = {});
   // What tasks did and when. The scheduler records from the first time on that somebody asks.
