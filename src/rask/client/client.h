@@ -51,6 +51,8 @@ class Computation;
 class Core;
 class DelayedNode;
 class NamedThing;
+struct Paint;
+struct Plan;
 
 template <class A>
 concept NotOptions = !std::same_as<std::remove_cvref_t<A>, SubmitOptions>;
@@ -58,6 +60,7 @@ concept NotOptions = !std::same_as<std::remove_cvref_t<A>, SubmitOptions>;
 std::unique_ptr<Computation> compute_on(Client& client,
                                         const std::vector<const DelayedNode*>& targets,
                                         bool collect);
+std::vector<Paint> painted_by_status(Client& client, const Plan& plan);
 
 struct ScatterItem {
   std::string type;
@@ -452,6 +455,8 @@ class Client {
   friend class Semaphore;
   friend std::unique_ptr<internal::Computation> internal::compute_on(
       Client& client, const std::vector<const internal::DelayedNode*>& targets, bool collect);
+  friend std::vector<internal::Paint> internal::painted_by_status(Client& client,
+                                                                  const internal::Plan& plan);
   std::vector<internal::FutureRef> submit_nodes(
       const std::vector<const internal::DelayedNode*>& nodes);
   internal::FutureRef desire(const Key& key);

@@ -85,6 +85,8 @@ class Core : public std::enable_shared_from_this<Core> {
   // Asks for failed tasks to be run again.
   void retry(std::span<const FutureRef> futures);
   void release(FutureState* state);
+  // Of the keys of all futures that are held.
+  std::unordered_map<Key, Status> statuses() const;
 
   // ---- Waiting
   // Until all are done, or one has failed and `stop_at_failure`.   throws  TimeoutError

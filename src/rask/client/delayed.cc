@@ -7,7 +7,6 @@
 #include <mutex>
 #include <random>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "rask/base/config.h"
 #include "rask/client/core.h"
@@ -88,30 +87,58 @@ class ClusterComputation final : public Computation {
   std::vector<std::optional<TaskError>> errors_;
 };
 
+/// What the scheduler says of each node's task: "memory", "erred"; "" if it knows none.
+std::vector<std::string> scheduler_states(Core& core, const Plan& plan) {
+  std::vector<Key> keys;
+  for (const DelayedNode* node : plan.nodes) keys.push_back(node->key());
+  const wire::Value answer =
+      core.call(wire::Value::object({{"op", "get_task_status"}, {"keys", list_of(keys)}}), 30);
+  std::unordered_map<Key, std::string> known;
+  for (const auto& [name, state] : answer.as_map())
+    if (!state.is_nil()) known.emplace(key_of(name), state.as_text());
+  std::vector<std::string> states;
+  for (const Key& key : keys) states.push_back(known[key]);
+  return states;
+}
+
 /// The keys from the task that failed to the target, by what the scheduler says of them.
 std::vector<std::string> chain_to(Core& core, const DelayedNode* target) {
   const DelayedNode* const targets[] = {target};
   const Plan plan = plan_of(targets);
-  std::vector<Key> keys;
-  for (const DelayedNode* node : plan.nodes) keys.push_back(node->key());
-  const wire::Value states =
-      core.call(wire::Value::object({{"op", "get_task_status"}, {"keys", list_of(keys)}}), 30);
-  std::unordered_set<Key> erred_keys;
-  for (const auto& [name, state] : states.as_map())
-    if (state.as_text() == "erred") erred_keys.insert(key_of(name));
-  std::vector<bool> erred(plan.nodes.size());
-  for (std::size_t place = 0; place < plan.nodes.size(); ++place)
-    erred[place] = erred_keys.contains(plan.nodes[place]->key());
+  const auto states = scheduler_states(core, plan);
   std::vector<std::string> chain;
   for (std::uint32_t place = plan.targets.front();;) {
     chain.push_back(plan.nodes[place]->key().str());
     const auto dependencies = plan.dependencies_of(place);
-    const auto next = std::ranges::find_if(dependencies, [&](auto d) { return erred[d]; });
+    const auto next =
+        std::ranges::find_if(dependencies, [&](auto d) { return states[d] == "erred"; });
     if (next == dependencies.end()) break;
     place = *next;
   }
   std::ranges::reverse(chain);
   return chain;
+}
+
+/// A future's status; of a task that this client does not hold, what the scheduler says of it in
+/// the same words.
+std::string_view status_of(std::optional<Status> held, std::string_view scheduler_state) {
+  if (held && *held != Status::pending) return to_string(*held);
+  if (scheduler_state.empty()) return held ? "pending" : "not submitted";
+  if (scheduler_state == "memory") return "finished";
+  if (scheduler_state == "erred") return "error";
+  return scheduler_state == "released" && !held ? "released" : "pending";
+}
+
+/// In the colours of Dask's dashboard (TaskGraph), where it has the state.
+Paint painted(std::string_view status) {
+  Paint paint{.note = std::string{status}, .fill = {}, .font = {}};
+  if (status == "pending") paint.fill = "gray";
+  if (status == "finished") paint.fill = "red";
+  if (status == "released") paint.fill = "dodgerblue";
+  if (status == "error") paint.fill = "black", paint.font = "white";
+  if (status == "cancelled") paint.fill = "orange";
+  if (status == "lost") paint.fill = "purple", paint.font = "white";
+  return paint;
 }
 
 /// A task that waits for others leaves its place to them, as in Dask's Client.get.
@@ -172,10 +199,26 @@ std::unique_ptr<Computation> compute_nodes(const Where& where,
   return done;
 }
 
+std::vector<Paint> painted_by_status(Client& client, const Plan& plan) {
+  const auto held = client.core_->statuses();
+  const auto states = scheduler_states(*client.core_, plan);
+  std::vector<Paint> paints;
+  for (std::size_t place = 0; place < plan.nodes.size(); ++place) {
+    const auto found = held.find(plan.nodes[place]->key());
+    paints.push_back(painted(status_of(
+        found == held.end() ? std::nullopt : std::optional{found->second}, states[place])));
+  }
+  return paints;
+}
+
 void visualize_nodes(std::vector<const DelayedNode*> targets, const std::string& path,
-                     Colour colour) {
-  const std::string dot =
-      to_dot(plan_of(targets), colour == Colour::order ? DrawnColour::order : DrawnColour::none);
+                     Colour colour, Client* client) {
+  const Plan plan = plan_of(targets);
+  std::vector<Paint> paints;
+  if (colour == Colour::order) paints = painted_by_order(plan);
+  if (colour == Colour::status)
+    paints = painted_by_status(client == nullptr ? get_client() : *client, plan);
+  const std::string dot = to_dot(plan, paints);
   const auto dot_at = path.rfind('.');
   const std::string format = dot_at == std::string::npos ? "" : path.substr(dot_at + 1);
   if (format.empty() || format.find('/') != std::string::npos)

@@ -1,9 +1,9 @@
 #pragma once
 // Lazy calls: a graph is written once and computed on threads, in processes or on a cluster.
 //
-//   auto table  = rask::delayed<load>(path);               // rask::Delayed<Table>; nothing runs
-//   yet auto report = rask::delayed<summarize>(std::vector{rask::delayed<analyze>(table)}); Report
-//   r = report.compute();                           // where rask::set_scheduler says; threads
+//   auto table  = rask::delayed<load>(path);          // rask::Delayed<Table>; nothing runs yet
+//   auto report = rask::delayed<summarize>(std::vector{rask::delayed<analyze>(table)});
+//   Report r = report.compute();                           // where rask::set_scheduler says
 //   Report s = report.compute(client);                     // or rask::threads, rask::processes …
 //   auto [a, b] = rask::compute(table, report);            // what they share runs once
 //   rask::Future<Report> held = client.persist(report);
@@ -84,7 +84,7 @@ struct Outcome {
 struct CollectErrors {};
 inline constexpr CollectErrors collect_errors{};
 
-enum class Colour { none, order };
+enum class Colour { none, order, status };
 
 namespace internal {
 
@@ -104,8 +104,9 @@ class Computation {
 ///   throws  TaskError (not if errors are collected), and what waiting for futures throws
 std::unique_ptr<Computation> compute_nodes(const Where& where,
                                            std::vector<const DelayedNode*> targets, bool collect);
+/// On `client`, for Colour::status; null: the one that was made last.
 void visualize_nodes(std::vector<const DelayedNode*> targets, const std::string& path,
-                     Colour colour);
+                     Colour colour, Client* client = nullptr);
 
 template <class T>
 T take_result(Computation& done, std::size_t target) {
@@ -155,9 +156,16 @@ class Delayed {
   }
 
   /// Draws the graph with graphviz, which must be installed: .svg, .png, .pdf; .dot needs nothing.
-  ///   throws  ClientError: it cannot be drawn or written
+  /// Colour::order says in which order it would run. Colour::status says of each call what has
+  /// become of its task on the client that was made last (or on `client`), in the dashboard's
+  /// colours: pending, finished, error, cancelled, lost, released (computed, and no longer needed),
+  /// or not submitted.
+  ///   throws  ClientError: it cannot be drawn or written; there is no client
   void visualize(const std::string& path = "mydask.svg", Colour colour = Colour::none) const {
     internal::visualize_nodes({node_.get()}, path, colour);
+  }
+  void visualize(const std::string& path, Client& client) const {
+    internal::visualize_nodes({node_.get()}, path, Colour::status, &client);
   }
 
   const internal::NodeRef& node() const { return node_; }

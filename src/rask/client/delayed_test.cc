@@ -236,19 +236,69 @@ TEST(Delayed, a_client_that_has_gone_is_no_place) {
   EXPECT_EQ(default_scheduler().client(), nullptr);
 }
 
-TEST(Delayed, a_graph_is_drawn) {
+/// What is drawn, as text.
+template <class Draw>
+std::string drawn(const Draw& draw) {
   const auto path = std::filesystem::temp_directory_path() /
                     ("rask_delayed_test_" + std::to_string(::getpid()) + ".dot");
-  const auto x = delayed<inc>(1);
-  delayed<add>(x, x).visualize(path.string(), Colour::order);
+  draw(path.string());
   std::ostringstream text;
   text << std::ifstream{path}.rdbuf();
   std::filesystem::remove(path);
-  EXPECT_THAT(text.str(), StartsWith("digraph {"));
-  EXPECT_THAT(text.str(), HasSubstr("label=\"inc\\n0\""));
-  EXPECT_THAT(text.str(), HasSubstr("label=\"add\\n1\""));
-  EXPECT_THAT(text.str(), HasSubstr("r0 -> f1"));
+  return text.str();
+}
+
+TEST(Delayed, a_graph_is_drawn) {
+  const auto x = delayed<inc>(1);
+  const std::string text =
+      drawn([&](const auto& path) { delayed<add>(x, x).visualize(path, Colour::order); });
+  EXPECT_THAT(text, StartsWith("digraph {"));
+  EXPECT_THAT(text, HasSubstr("label=\"inc\\n0\""));
+  EXPECT_THAT(text, HasSubstr("label=\"add\\n1\""));
+  EXPECT_THAT(text, HasSubstr("r0 -> f1"));
   EXPECT_THROW(x.visualize("without_ending"), ClientError);
+}
+
+TEST(Delayed, a_graph_is_drawn_with_what_has_become_of_its_tasks) {
+  const auto x = delayed<inc>(1);
+  const auto bad = delayed<checked>({.name = "bad"}, "bad.csv");
+  const auto late = delayed<halve>(x);
+  const auto gone = delayed<hello>("nobody");
+  const auto never = delayed<up_to>(3);
+  const auto draw = [&](Client& client) {
+    return drawn([&](const auto& path) {
+      internal::visualize_nodes(
+          {bad.node().get(), late.node().get(), gone.node().get(), never.node().get()}, path,
+          Colour::status, &client);
+    });
+  };
+  EXPECT_THROW(x.visualize("x.dot", Colour::status), ClientError);  // There is no client.
+  testing::FakeCluster cluster;
+  Client client{cluster.address()};
+  EXPECT_THAT(draw(client),
+              HasSubstr("label=\"inc\\nnot submitted\", tooltip=\"" + x.key().str() + "\"]"));
+  cluster.hold("halve");
+  cluster.hold("hello");
+  const auto failed = client.persist(bad);
+  EXPECT_TRUE(failed.exception(10).has_value());
+  auto cancelled = client.persist(gone);
+  cancelled.cancel();
+  cluster.hold("halve");
+  const auto pending = client.persist(late);
+  const auto finished = client.persist(x);
+  EXPECT_EQ(finished.result(), 2);
+  const std::string text = draw(client);
+  EXPECT_THAT(text, HasSubstr("label=\"inc\\nfinished\", tooltip=\"" + x.key().str() +
+                              "\", style=filled, fillcolor=\"red\"]"));
+  EXPECT_THAT(text, HasSubstr("label=\"checked\\nerror\", tooltip=\"bad\", style=filled, "
+                              "fillcolor=\"black\", fontcolor=\"white\"]"));
+  EXPECT_THAT(text, HasSubstr("label=\"halve\\npending\""));
+  EXPECT_THAT(text, HasSubstr("label=\"hello\\ncancelled\""));
+  EXPECT_THAT(text, HasSubstr("label=\"up_to\\nnot submitted\""));
+  cluster.release_held();
+  EXPECT_EQ(pending.result(), 1.0);
+  EXPECT_THAT(drawn([&](const auto& path) { late.visualize(path, client); }),
+              HasSubstr("label=\"halve\\nfinished\""));
 }
 
 }  // namespace

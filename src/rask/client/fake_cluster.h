@@ -113,6 +113,7 @@ class FakeCluster {
     server_.on("gather", [this](const comm::Request& r) { give(r, true); });
     server_.on("scatter", [this](const comm::Request& r) { take(r); });
     server_.on("identity", [this](const comm::Request& r) { r.reply(identity()); });
+    server_.on("get_task_status", [this](const comm::Request& r) { r.reply(states_of(r)); });
     server_.on("retry", [this](const comm::Request& r) { retry(r); });
     server_.on("broadcast", [this](const comm::Request& r) { broadcast(r); });
     server_.on("progress", [this](const comm::Request& r) { r.reply(progress(r["keys"])); });
@@ -291,6 +292,19 @@ class FakeCluster {
       }
     }
     request.reply(std::move(replies));
+  }
+
+  wire::Value states_of(const comm::Request& request) const {
+    wire::Value::Map states;
+    for (const wire::Value& name : request["keys"].as_array()) {
+      const Key key = internal::key_of(name);
+      const char* state = values_.contains(key)     ? "memory"
+                          : failures_.contains(key) ? "erred"
+                          : specs_.contains(key)    ? "waiting"
+                                                    : nullptr;
+      states.emplace_back(name, state == nullptr ? wire::Value{nullptr} : wire::Value{state});
+    }
+    return states;
   }
 
   wire::Value identity() const {

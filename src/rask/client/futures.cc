@@ -243,6 +243,17 @@ void Core::queue_releases() {
   outgoing_.emplace_back(protocol::FromClient{std::move(message)});
 }
 
+std::unordered_map<Key, Status> Core::statuses() const {
+  std::unordered_map<Key, Status> found;
+  const std::lock_guard lock{mutex_};
+  slab_.for_each([&](const FutureState& state) {
+    if (state.count.load(std::memory_order_relaxed) == 0) return;
+    const auto [at, fresh] = found.try_emplace(state.key, state.status.load());
+    if (!fresh && state.in_table) at->second = state.status.load();  // The others are cancelled.
+  });
+  return found;
+}
+
 void Core::forget_locked(FutureState& state) {
   if (state.in_table) table_.erase(&state);
   while (state.watchers != nullptr) {

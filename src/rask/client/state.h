@@ -119,6 +119,12 @@ class Slab {
  public:
   FutureState* take();
   void give_back(FutureState* state);
+  template <class Function>
+  void for_each(Function&& function) const {  // Of those that were taken and have a key.
+    for (const auto& chunk : chunks_)
+      for (std::size_t i = 0; i < kChunk; ++i)
+        if (!chunk[i].key.empty()) function(chunk[i]);
+  }
 
  private:
   static constexpr std::size_t kChunk = 1024;

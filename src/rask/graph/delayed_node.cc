@@ -215,23 +215,27 @@ WrittenCall written_call(const DelayedNode& node) {
   return written;
 }
 
-std::string to_dot(const Plan& plan, DrawnColour colour) {
-  std::vector<std::uint32_t> place(plan.nodes.size());
-  if (colour == DrawnColour::order) {
-    const auto sequence = plan.ordered();
-    for (std::uint32_t i = 0; i < sequence.size(); ++i) place[sequence[i]] = i;
+std::vector<Paint> painted_by_order(const Plan& plan) {
+  const auto sequence = plan.ordered();
+  const double last = std::max(1.0, static_cast<double>(sequence.size()) - 1);
+  std::vector<Paint> paints(plan.nodes.size());
+  for (std::size_t i = 0; i < sequence.size(); ++i) {
+    const double hue = 0.62 * (1 - static_cast<double>(i) / last);
+    paints[sequence[i]] = {fmt::format("{}", i), fmt::format("{:.3f} 0.45 0.95", hue), {}};
   }
+  return paints;
+}
+
+std::string to_dot(const Plan& plan, std::span<const Paint> paints) {
   std::string dot = "digraph {\n  rankdir=BT\n  node [fontname=\"helvetica\"]\n";
   for (std::uint32_t i = 0; i < plan.nodes.size(); ++i) {
     std::string label{short_function_name(plan.nodes[i]->function())};
     std::string fill;
-    if (colour == DrawnColour::order) {
-      label += fmt::format("\\n{}", place[i]);
-      // From blue (first) to red (last).
-      const double part = plan.nodes.size() < 2 ? 0
-                                                : static_cast<double>(place[i]) /
-                                                      static_cast<double>(plan.nodes.size() - 1);
-      fill = fmt::format(", style=filled, fillcolor=\"{:.3f} 0.45 0.95\"", 0.62 * (1 - part));
+    if (!paints.empty()) {
+      label += "\\n" + paints[i].note;
+      if (!paints[i].fill.empty())
+        fill = fmt::format(", style=filled, fillcolor=\"{}\"", paints[i].fill);
+      if (!paints[i].font.empty()) fill += fmt::format(", fontcolor=\"{}\"", paints[i].font);
     }
     dot += fmt::format("  f{} [shape=circle, label=\"{}\", tooltip=\"{}\"{}]\n", i, label,
                        plan.nodes[i]->key().str(), fill);

@@ -197,10 +197,18 @@ WrittenCall written_call(const DelayedNode& node);
 /// What that run_spec needs, by key; no longer there than the inputs.
 std::unordered_map<Key, TaskValue> values_for(const DelayedNode& node, Inputs inputs);
 
-enum class DrawnColour { none, order };
+/// How one call is drawn.
+struct Paint {
+  std::string note;  // Below its name.
+  std::string fill;  // Colours of graphviz; empty: none.
+  std::string font;
+};
+/// From blue (runs first) to red (last), by Plan::ordered.
+std::vector<Paint> painted_by_order(const Plan& plan);
 
 /// The graph in the language of graphviz: calls as circles, results as boxes, as Dask draws them.
-std::string to_dot(const Plan& plan, DrawnColour colour);
+/// `paints`: of each node, or none at all.
+std::string to_dot(const Plan& plan, std::span<const Paint> paints);
 
 }  // namespace internal
 }  // namespace rask
