@@ -327,6 +327,33 @@ TEST_F(ClientTest, records_of_workers_come_to_the_client) {
   EXPECT_THAT(text, testing::HasSubstr(" - speak-"));
 }
 
+TEST_F(ClientTest, what_was_logged_can_be_asked_for) {
+  client.submit<tasks::speak>(100).result();
+  client.submit<tasks::speak>(101).result();
+  int heard = 0;
+  for (const auto& [worker, records] : client.get_worker_logs()) {
+    std::vector<std::string> own;
+    for (const LogRecord& record : records) {
+      if (!record.text.starts_with("app.module - ")) continue;
+      EXPECT_EQ(record.level, log::Level::warning);
+      own.push_back(record.text);
+    }
+    heard += static_cast<int>(std::ranges::count_if(
+        own, [](const auto& text) { return text.ends_with("100") || text.ends_with("101"); }));
+    const auto last = client.get_worker_logs(1, {worker});
+    ASSERT_EQ(last.size(), 1U);
+    ASSERT_EQ(last.at(worker).size(), std::min<std::size_t>(records.size(), 1));
+    if (!records.empty()) {
+      EXPECT_EQ(last.at(worker).front().text, records.front().text);
+    }
+  }
+  EXPECT_EQ(heard, 2);
+  log::warning("app.module", "in this process, as the scheduler is unless it is Dask's");
+  const auto scheduler = client.get_scheduler_logs(1);
+  ASSERT_EQ(scheduler.size(), 1U);
+  EXPECT_THAT(scheduler.front().text, testing::HasSubstr(" - "));
+}
+
 TEST_F(ClientTest, run_calls_every_worker) {
   const auto numbers = client.run<tasks::process_number>();
   std::vector<int> pids;

@@ -100,7 +100,6 @@ protocol::UpdateGraph World::graph() {
   graph.keys = choices.keys();
   graph.fifo_timeout = choices.seconds();
   graph.actors = choices.below(8) == 7;
-  graph.held = choices.keys();
   if (choices.below(8) == 7) graph.submitting_task = choices.key();
   graph.stimulus_id = "graph";
   return graph;

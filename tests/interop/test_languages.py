@@ -103,3 +103,16 @@ def test_results_that_are_no_plain_data_are_named(client, python):
 def test_an_unknown_function_is_named(client):
     with pytest.raises(Exception, match="no_such_function"):
         client.submit(native("no_such_function"), **CPP).result(TIMEOUT)
+
+
+def test_a_stock_client_reads_the_logs_of_native_workers(cluster, client):
+    native_worker, = [address for address, worker
+                      in client.scheduler_info(n_workers=-1)["workers"].items()
+                      if worker["resources"].get("rask-native")]
+    records = client.get_worker_logs(workers=[native_worker])[native_worker]
+    assert all(level in {"INFO", "WARNING"} for level, text in records)
+    oldest = [text for _, text in reversed(records)]
+    assert any("distributed.worker - INFO - " in text and native_worker in text for text in oldest)
+    newest, = client.get_worker_logs(n=1, workers=[native_worker])[native_worker]
+    assert newest == records[0]
+    assert native_worker in client.get_worker_logs()

@@ -1,6 +1,6 @@
 #include "rask/base/log.h"
 
-#include <spdlog/sinks/ringbuffer_sink.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -8,6 +8,7 @@
 #include <array>
 #include <atomic>
 #include <cctype>
+#include <deque>
 
 namespace rask::log {
 namespace {
@@ -27,12 +28,33 @@ struct Heard {
 };
 std::array<Heard, 2> heard;  // By Ear.
 
-using Kept = spdlog::sinks::ringbuffer_sink_mt;
+class Kept final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  void set_max(std::size_t count_max) {
+    const std::lock_guard lock{mutex_};
+    count_max_ = count_max;
+    trim();
+  }
+  std::vector<Record> records() {
+    const std::lock_guard lock{mutex_};
+    return {records_.begin(), records_.end()};
+  }
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& entry) override;
+  void flush_() override {}
+  void trim() {
+    while (records_.size() > count_max_) records_.pop_front();
+  }
+
+  std::size_t count_max_ = 10'000;
+  std::deque<Record> records_;
+};
 
 // Never destroyed: threads may log while the process ends.
 Kept& kept() {
-  static auto* const sink = new std::shared_ptr<Kept>{std::make_shared<Kept>(kRecentMax)};
-  return **sink;
+  static auto* const sink = new Kept;
+  return *sink;
 }
 
 spdlog::logger& sink() {
@@ -52,20 +74,20 @@ constexpr std::array kSpdlogLevels = {spdlog::level::debug, spdlog::level::info,
                                       spdlog::level::warn, spdlog::level::err,
                                       spdlog::level::critical};
 
+void Kept::sink_it_(const spdlog::details::log_msg& entry) {
+  const std::chrono::duration<double> created = entry.time.time_since_epoch();
+  const auto level = std::ranges::find(kSpdlogLevels, entry.level) - kSpdlogLevels.begin();
+  records_.push_back({created.count(), static_cast<Level>(level),
+                      std::string{entry.payload.data(), entry.payload.size()}});
+  trim();
+}
+
 }  // namespace
 
 std::string_view to_string(Level level) { return kNames[static_cast<std::size_t>(level)]; }
 
-std::vector<Record> recent() {
-  std::vector<Record> records;
-  for (const auto& entry : kept().last_raw()) {
-    const std::chrono::duration<double> created = entry.time.time_since_epoch();
-    const auto level = std::ranges::find(kSpdlogLevels, entry.level) - kSpdlogLevels.begin();
-    records.push_back({created.count(), static_cast<Level>(level),
-                       std::string{entry.payload.data(), entry.payload.size()}});
-  }
-  return records;
-}
+std::vector<Record> recent() { return kept().records(); }
+void keep_recent(std::size_t count_max) { kept().set_max(count_max); }
 
 void setup(Level level) {
   chosen.store(true, std::memory_order_relaxed);

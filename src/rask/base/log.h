@@ -45,7 +45,7 @@ struct Record {
   std::string text;  // "distributed.scheduler - INFO - text"
 };
 std::vector<Record> recent();
-inline constexpr std::size_t kRecentMax = 10'000;  // distributed.admin.log-length
+void keep_recent(std::size_t count_max);  // 10,000 unless told: distributed.admin.log-length.
 
 template <class... Args>
 void debug(std::string_view logger, fmt::format_string<Args...> format, Args&&... args) {

@@ -81,6 +81,7 @@ int run_scheduler(const Arguments& a) {
   const auto config = Config::load(environment());
   if (!config.ok()) return cluster::complain("scheduler", config.error());
   log::setup(cluster::log_level(config.value(), "distributed.scheduler"));
+  log::keep_recent(cluster::log_length(config.value()));
   const auto logged = log_to_file_of(config.value());
   if (!logged.ok()) return cluster::complain("scheduler", logged.error());
   auto options = resolve(a, config.value());

@@ -359,6 +359,12 @@ class Client {
   // included.
   void forward_logging(const std::string& logger = {}, log::Level level = log::Level::debug);
   void unforward_logging(const std::string& logger = {});
+  // The last records of loggers, newest first; n: at most so many (0: all that are kept, which
+  // distributed.admin.log-length says). By worker; none named: of all. nanny: of its nanny instead.
+  //   source  distributed/client.py, get_scheduler_logs, get_worker_logs
+  std::vector<LogRecord> get_scheduler_logs(int n = 0);
+  std::map<std::string, std::vector<LogRecord>> get_worker_logs(
+      int n = 0, const std::vector<std::string>& workers = {}, bool nanny = false);
   void set_metadata(const std::vector<std::string>& keys, const wire::Value& value);
   //   throws  ClientError: there is none, and no default was given
   wire::Value get_metadata(const std::vector<std::string>& keys);

@@ -7,6 +7,7 @@
 
 #include "rask/base/ids.h"
 #include "rask/diagnostics/task_stream.h"
+#include "rask/base/log.h"
 #include "rask/wire/value.h"
 
 namespace rask {
@@ -60,6 +61,11 @@ struct TaskStreamOptions {
 std::vector<TaskStreamRecord> parse_task_stream(const wire::Value& records);
 // Draws them into a file, as SVG if its name ends so, else as HTML.   throws  ClientError
 void write_task_stream(const std::string& path, const std::vector<TaskStreamRecord>& records);
+/// What a scheduler or worker has logged.
+struct LogRecord {
+  log::Level level = log::Level::info;
+  std::string text;  // "distributed.worker - INFO - text", as its formatter made it.
+};
 
 struct TopicEvent {
   Seconds time = 0;

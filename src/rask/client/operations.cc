@@ -277,6 +277,42 @@ std::vector<TopicEvent> Client::get_events(const std::string& topic) {
 
 namespace {
 
+std::vector<LogRecord> log_records_of(const Value& lines) {
+  std::vector<LogRecord> records;
+  for (const Value& line : lines.as_array()) {
+    const auto& parts = line.as_array();
+    if (parts.size() < 2) continue;
+    const auto level = log::parse_level(parts[0].as_text());
+    records.push_back(
+        {level.ok() ? level.value() : log::Level::info, std::string{parts[1].as_text()}});
+  }
+  return records;
+}
+
+Value count_or_nil(int n) { return n > 0 ? Value{n} : Value{}; }
+
+}  // namespace
+
+std::vector<LogRecord> Client::get_scheduler_logs(int n) {
+  return log_records_of(
+      core_->call(Value::object({{"op", "logs"}, {"n", count_or_nil(n)}}), kPatience));
+}
+
+std::map<std::string, std::vector<LogRecord>> Client::get_worker_logs(
+    int n, const std::vector<std::string>& workers, bool nanny) {
+  const Value replies = core_->call(Value::object({{"op", "worker_logs"},
+                                                   {"n", count_or_nil(n)},
+                                                   {"workers", list_or_nil(workers)},
+                                                   {"nanny", nanny}}),
+                                    kPatience);
+  std::map<std::string, std::vector<LogRecord>> logs;
+  for (const auto& [worker, lines] : replies.as_map())
+    logs.emplace(worker.as_text(), log_records_of(lines));
+  return logs;
+}
+
+namespace {
+
 std::string forwarding_plugin(const std::string& logger) {
   return std::string{protocol::kForwardLoggingPlugin} +
          (logger.empty() ? std::string{protocol::kRootLogger} : logger);

@@ -149,6 +149,12 @@ log::Level log_level(const Config& config, std::string_view logger) {
   return log::Level::info;
 }
 
+std::size_t log_length(const Config& config) {
+  constexpr double kUsual = 10'000;
+  const auto given = config.number("distributed.admin.log-length", kUsual);
+  return static_cast<std::size_t>(given.ok() && given.value() >= 0 ? given.value() : kUsual);
+}
+
 int complain(std::string_view command, const Error& error) {
   std::cerr << "rask " << command << ": " << error.message << '\n';
   return 2;

@@ -25,6 +25,8 @@ Result<worker_server::Options> worker_options(const Config& config, const Securi
 
 // logging.<logger>, or logging.distributed, or info.
 log::Level log_level(const Config& config, std::string_view logger);
+// distributed.admin.log-length, or 10,000.
+std::size_t log_length(const Config& config);
 
 // Prints "rask <command>: <error>" to stderr; gives the exit code for bad arguments, 2.
 int complain(std::string_view command, const Error& error);

@@ -117,6 +117,7 @@ LocalCluster::Impl::Impl(LocalClusterOptions given)
   config = std::move(loaded).value();
   log::setup_unless_done(options.silence_logs ? log::Level::warning
                                               : cluster::log_level(config, "distributed"));
+  log::keep_recent(cluster::log_length(config));
   const auto limit =
       cluster::parse_memory_limit(options.memory_limit, shape.threads, executor::machine_cores(),
                                   executor::machine_memory_bytes());

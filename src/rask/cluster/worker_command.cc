@@ -326,6 +326,7 @@ int worker_command(const std::vector<std::string>& words, const std::vector<std:
   const auto config = Config::load(environment());
   if (!config.ok()) return complain("worker", config.error());
   log::setup(log_level(config.value(), kLogger));
+  log::keep_recent(log_length(config.value()));
   const auto logged = log_to_file_of(config.value());
   if (!logged.ok()) return complain("worker", logged.error());
   auto libraries = arguments.preload;

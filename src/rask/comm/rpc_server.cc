@@ -21,6 +21,20 @@ std::string_view python_type(ErrorCode code) {
 
 }  // namespace
 
+wire::Value recent_logs(const Request& request) {
+  const auto records = log::recent();
+  const auto start = request["start"].as_real(0);
+  const auto count_max = static_cast<std::size_t>(request["n"].as_int(0));
+  wire::Value::Array lines;
+  for (auto record = records.rbegin(); record != records.rend(); ++record) {
+    if ((count_max > 0 && lines.size() >= count_max) || record->created < start) break;
+    wire::Value::Array line{wire::Value{log::to_string(record->level)}, wire::Value{record->text}};
+    if (request["timestamps"].as_bool()) line.insert(line.begin(), wire::Value{record->created});
+    lines.emplace_back(std::move(line));
+  }
+  return lines;
+}
+
 wire::Payload exception_payload(std::string_view type, std::string_view message) {
   static const wire::Buffer header = [] {
     wire::Writer writer;

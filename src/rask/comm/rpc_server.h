@@ -35,6 +35,11 @@ class Request {
   std::shared_ptr<const wire::Value> fields_;
 };
 
+// The answer to Dask's get_logs, newest first: [[level, text], …], or with "timestamps" [created,
+// level, text]; at most "n" (0 or none: all), and none before "start". Threads that are workers or
+// schedulers in one process share their log.   source  distributed/node.py, get_logs
+wire::Value recent_logs(const Request& request);
+
 class RpcServer {
  public:
   using Handler = std::function<void(const Request&)>;

@@ -95,6 +95,7 @@ void Nanny::Impl::add_handlers() {
     r.reply(wire::Value::object({{"type", "Nanny"}, {"id", options.name}, {"address", address}}));
   });
   server.on("ping", [](const comm::Request& r) { r.reply("pong"); });
+  server.on("get_logs", [](const comm::Request& r) { r.reply(comm::recent_logs(r)); });
   server.on("close_gracefully", [this](const comm::Request& r) {
     ending = true;
     reason = r["reason"].as_text("nanny-close-gracefully");

@@ -1,28 +1,9 @@
 // What tells of a run afterwards: task stream, logs, versions, dumps of the state.
 #include <fmt/format.h>
 
-#include "rask/base/log.h"
 #include "rask/scheduler_server/impl_internal.h"
 
 namespace rask::scheduler_server {
-namespace {
-
-Value logs_value(const Request& request) {
-  const auto records = log::recent();
-  const auto start = request["start"].as_real(0);
-  const auto count_max = static_cast<std::size_t>(request["n"].as_int(0));
-  Value::Array lines;
-  for (auto record = records.rbegin(); record != records.rend(); ++record) {
-    if ((count_max > 0 && lines.size() >= count_max) || record->created < start) break;
-    Value::Array line{Value{log::to_string(record->level)}, Value{record->text}};
-    if (request["timestamps"].as_bool()) line.insert(line.begin(), Value{record->created});
-    lines.emplace_back(std::move(line));
-  }
-  return lines;
-}
-
-}  // namespace
-
 // The mean of what the workers measure. Source: Scheduler.benchmark_hardware.
 void SchedulerServer::Impl::benchmark_hardware(const Request& request) {
   struct Benchmark {
@@ -164,8 +145,8 @@ void SchedulerServer::Impl::add_diagnostic_handlers() {
   on_question("get_task_stream",
               [this](const Request& r) { return task_stream.collect(r.fields(), loop.now()); });
   on_question("get_task_stream_index", [this](const Request&) { return task_stream.index(); });
-  on_question("get_logs", [](const Request& r) { return logs_value(r); });
-  on_question("logs", [](const Request& r) { return logs_value(r); });
+  on_question("get_logs", [](const Request& r) { return comm::recent_logs(r); });
+  on_question("logs", [](const Request& r) { return comm::recent_logs(r); });
   server.on("worker_logs", [this](const Request& r) {
     reply_broadcast(r, targets(workers_named(r["workers"]), r["nanny"].as_bool()),
                     Value::object({{"op", "get_logs"}, {"n", r["n"]}}), "raise");
