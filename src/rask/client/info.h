@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "rask/base/ids.h"
-#include "rask/diagnostics/task_stream.h"
 #include "rask/base/log.h"
+#include "rask/diagnostics/task_stream.h"
 #include "rask/wire/value.h"
 
 namespace rask {

@@ -4,6 +4,7 @@
 #include "rask/scheduler_server/impl_internal.h"
 
 namespace rask::scheduler_server {
+
 // The mean of what the workers measure. Source: Scheduler.benchmark_hardware.
 void SchedulerServer::Impl::benchmark_hardware(const Request& request) {
   struct Benchmark {
