@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <condition_variable>
 #include <deque>
 #include <mutex>
-#include <random>
 #include <string>
 #include <thread>
 
@@ -26,14 +24,6 @@ constexpr Seconds kPatience = 30;  // For answers that nothing is waited for.
 /// How the scheduler is told of a length of time.
 Value timeout_value(Seconds timeout) {
   return std::isinf(timeout) ? Value{} : Value{std::max(timeout, 0.0)};
-}
-
-std::string random_name() {
-  thread_local std::mt19937_64 random{std::random_device{}()};
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string name(32, '0');
-  for (char& digit : name) digit = kDigits[random() % 16];
-  return name;
 }
 
 }  // namespace
@@ -211,7 +201,7 @@ bool Semaphore::acquire(Seconds timeout) {
       LeaseKeeper<State>::keep(state_);
     }
   }
-  const std::string lease = random_name();
+  const std::string lease = internal::random_name();
   const Value got = state_->core->call(Value::object({{"op", "semaphore_acquire"},
                                                       {"name", state_->name},
                                                       {"timeout", timeout_value(timeout)},
@@ -261,7 +251,7 @@ bool Event::is_set() { return call("event_is_set", {}).as_bool(); }
 // ---- Many locks ---------------------------------------------------------------------------------
 
 MultiLock::MultiLock(std::vector<std::string> names, Client& client)
-    : core_(client.core_), id_(random_name()), names_(std::move(names)) {}
+    : core_(client.core_), id_(internal::random_name()), names_(std::move(names)) {}
 
 MultiLock::~MultiLock() {
   try {

@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <fstream>
-#include <random>
 #include <sstream>
 
 #include "rask/base/assert.h"
 #include "rask/base/config.h"
 #include "rask/base/log.h"
+#include "rask/client/keys.h"
 #include "rask/comm/tls.h"
 #include "rask/graph/task_context.h"
 
@@ -16,14 +16,6 @@ namespace rask::internal {
 namespace {
 
 constexpr Seconds kFarewell = 1;  // For the last messages at the end.
-
-std::string random_hex(std::size_t digits) {
-  std::random_device random;
-  std::string text;
-  while (text.size() < digits) text += fmt::format("{:08x}", random());
-  text.resize(digits);
-  return text;
-}
 
 // The "address" of the JSON that `rask scheduler --scheduler-file` writes; empty while it is not
 // whole.
@@ -87,10 +79,9 @@ Core::Core(const ClientOptions& options)
     : options_(options),
       comm_options_(comm_options_of(options)),
       heartbeat_interval_(options.heartbeat_interval) {
-  std::random_device random;
-  unique_high_ = (std::uint64_t{random()} << 32) | random();
+  unique_high_ = random_bits();
   const char* kind = current_task() == nullptr ? "Client-" : "Client-worker-";
-  id_ = kind + (options.name.empty() ? std::string{} : options.name + "-") + random_hex(32);
+  id_ = kind + (options.name.empty() ? std::string{} : options.name + "-") + random_name();
 }
 
 std::shared_ptr<Core> Core::connect(const ClientOptions& options) {

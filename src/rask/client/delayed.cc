@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <fstream>
 #include <mutex>
-#include <random>
 #include <unordered_map>
 
 #include "rask/base/config.h"
@@ -238,16 +237,8 @@ void visualize_nodes(std::vector<const DelayedNode*> targets, const std::string&
 
 namespace {
 
-std::uint64_t random_bits() {
-  thread_local std::mt19937_64 random = [] {
-    std::random_device device;
-    std::seed_seq seed{device(), device(), device(), device()};
-    return std::mt19937_64{seed};
-  }();
-  return random();
-}
-
-[[maybe_unused]] const bool g_keys_are_random = (internal::set_random_source(random_bits), true);
+[[maybe_unused]] const bool g_keys_are_random =
+    (internal::set_random_source(internal::random_bits), true);
 
 }  // namespace
 

@@ -1,5 +1,9 @@
 #include "rask/client/keys.h"
 
+#include <fmt/format.h>
+
+#include <random>
+
 #include "rask/client/errors.h"
 #include "rask/graph/failure.h"
 #include "rask/wire/message.h"
@@ -56,5 +60,16 @@ void throw_if_failed(const std::string& worker, const wire::Value& reply, const 
   if (failure.traceback.empty()) failure.traceback = reply["traceback_text"].as_text();
   throw TaskError{key, failure.type, failure.message, worker, failure.traceback};
 }
+
+std::uint64_t random_bits() {
+  thread_local std::mt19937_64 random = [] {
+    std::random_device device;
+    std::seed_seq seed{device(), device(), device(), device()};
+    return std::mt19937_64{seed};
+  }();
+  return random();
+}
+
+std::string random_name() { return fmt::format("{:016x}{:016x}", random_bits(), random_bits()); }
 
 }  // namespace rask::internal

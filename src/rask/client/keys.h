@@ -1,5 +1,6 @@
 #pragma once
-// Keys and lists in the trees of RPC requests and replies. Internal to this room.
+// Keys and lists in the trees of RPC requests and replies; random names. Internal to this room.
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -22,5 +23,8 @@ std::string text_of(const wire::Value& value);
 wire::Payload payload_of(const wire::Value& value);
 // {"status": "error"} of a worker.   throws  TaskError with that key
 void throw_if_failed(const std::string& worker, const wire::Value& reply, const std::string& key);
+
+std::uint64_t random_bits();
+std::string random_name();  // 32 hexadecimal digits.
 
 }  // namespace rask::internal

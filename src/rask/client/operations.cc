@@ -318,12 +318,10 @@ std::string forwarding_plugin(const std::string& logger) {
          (logger.empty() ? std::string{protocol::kRootLogger} : logger);
 }
 
-// Levels of Python's logging are tens.
-constexpr int kLevelStep = 10;
-
 void write_forwarded(const TopicEvent& event) {
   const Value& record = event.content;
-  const auto level = std::clamp<std::int64_t>(record["levelno"].as_int() / kLevelStep, 1, 5) - 1;
+  const auto level =
+      std::clamp<std::int64_t>(record["levelno"].as_int() / protocol::kLevelStep, 1, 5) - 1;
   log::write(log::Line{.level = static_cast<log::Level>(level),
                        .logger = record["name"].as_text(),
                        .message = record["msg"].as_text(),
@@ -339,7 +337,7 @@ std::string plugin_pickle(const std::string& logger, log::Level level, const std
     pickle.none();
   else
     pickle.text(logger);
-  pickle.integer((static_cast<int>(level) + 1) * kLevelStep);
+  pickle.integer((static_cast<int>(level) + 1) * protocol::kLevelStep);
   pickle.text(topic);
   pickle.tuple(3);
   pickle.call();

@@ -83,9 +83,9 @@ consteval bool argument_fits() {
 }
 
 // Named after what it says, because compilers print it.
-template <std::size_t Index, class Parameter, class Given>
+template <std::size_t Index, class Parameter, class Given, bool Fits>
 struct CheckArgument {
-  static constexpr bool ok = argument_fits<Given, Parameter>();
+  static constexpr bool ok = Fits;
   static_assert(ok,
                 "rask: an argument of this call has the wrong type for the function's parameter");
 };
@@ -116,7 +116,7 @@ void write_argument(TaskWriter& out, const A& argument) {
 template <class... P, class... A, std::size_t... I>
 void write_arguments(TaskWriter& out, std::tuple<P...>*, std::index_sequence<I...>,
                      const A&... arguments) {
-  if constexpr ((CheckArgument<I + 1, P, A>::ok && ...))
+  if constexpr ((CheckArgument<I + 1, P, A, argument_fits<A, P>()>::ok && ...))
     (write_argument<std::remove_cvref_t<P>>(out, arguments), ...);
 }
 

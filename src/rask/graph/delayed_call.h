@@ -31,6 +31,12 @@ struct OptionalItem<std::optional<T>> {
   using type = T;
 };
 
+template <class V>
+V or_throw(Result<V> read) {
+  if (!read.ok()) throw ArgumentError{read.error().message};
+  return std::move(read).value();
+}
+
 /// A result where a T is wanted: itself, or what kReadsAs promises.
 template <class T, class U>
 decltype(auto) read_as(const U& value) {
@@ -44,9 +50,7 @@ decltype(auto) read_as(const U& value) {
     return T{read_as<typename OptionalItem<T>::type>(value)};
   } else {  // By way of what would be sent.
     const std::shared_ptr<const void> owner{&value, [](const void*) {}};
-    auto read = decode_payload<T>(encode_payload(value_type<U>(), owner, false));
-    if (!read.ok()) throw ArgumentError{read.error().message};
-    return T{std::move(read).value()};
+    return T{or_throw(decode_payload<T>(encode_payload(value_type<U>(), owner, false)))};
   }
 }
 
@@ -240,14 +244,6 @@ consteval bool delayed_argument_fits() {
     return tuple_fits<T, Fields<A>>();
 }
 
-/// Named after what it says, because compilers print it.
-template <std::size_t Index, class Parameter, class Given>
-struct CheckDelayedArgument {
-  static constexpr bool ok = delayed_argument_fits<Given, Parameter>();
-  static_assert(ok,
-                "rask: an argument of this call has the wrong type for the function's parameter");
-};
-
 template <class T, class A>
 auto keep_argument(const A& argument);
 
@@ -304,9 +300,7 @@ class TypedNode : public DelayedNode {
     return TaskValue::share<T>(std::shared_ptr<const T>{&result.as<T>(), [](const T*) {}});
   }
   void read(const wire::Payload& payload, Slot& result) const final {
-    auto value = decode_payload<T>(payload);
-    if (!value.ok()) throw ArgumentError{value.error().message};
-    result.emplace<T>([&] { return std::move(value).value(); });
+    result.emplace<T>([&] { return or_throw(decode_payload<T>(payload)); });
   }
 };
 
@@ -383,9 +377,7 @@ class NamedCallNode final : public CallNodeBase<StoredResult<R>, Arguments...> {
 
   void run(Inputs inputs, Slot& result) const override {
     using T = StoredResult<R>;
-    auto value = run_by_name(*this, inputs).template as<T>();
-    if (!value.ok()) throw ArgumentError{value.error().message};
-    result.emplace<T>([&] { return T(*value.value()); });
+    result.emplace<T>([&] { return T(*or_throw(run_by_name(*this, inputs).template as<T>())); });
   }
   const std::string& function() const override { return function_; }
 
@@ -393,37 +385,36 @@ class NamedCallNode final : public CallNodeBase<StoredResult<R>, Arguments...> {
   std::string function_;
 };
 
-template <auto F, class... P, class... A>
-NodeRef make_call(std::tuple<P...>*, const A&... arguments) {
+/// `make` gives a node of the arguments as they are kept.
+template <class... P, class Make, class... A>
+NodeRef make_node(std::tuple<P...>*, const Make& make, const A&... arguments) {
   static_assert(sizeof...(A) == sizeof...(P),
                 "rask: this call has more or fewer arguments than the function has parameters");
   if constexpr (sizeof...(A) == sizeof...(P)) {
     return [&]<std::size_t... I>(std::index_sequence<I...>) {
-      if constexpr ((CheckDelayedArgument<I + 1, P, A>::ok && ...)) {
-        using Node = CallNode<F, decltype(keep_argument<std::remove_cvref_t<P>>(arguments))...>;
-        return NodeRef{new Node(keep_argument<std::remove_cvref_t<P>>(arguments)...)};
-      } else {
+      if constexpr ((CheckArgument<I + 1, P, A, delayed_argument_fits<A, P>()>::ok && ...))
+        return NodeRef{make(keep_argument<std::remove_cvref_t<P>>(arguments)...)};
+      else
         return NodeRef{};
-      }
     }(std::index_sequence_for<A...>{});
   }
 }
 
-template <class R, class... P, class... A>
-NodeRef make_named_call(const std::string& function, std::tuple<P...>*, const A&... arguments) {
-  static_assert(sizeof...(A) == sizeof...(P),
-                "rask: this call has more or fewer arguments than the function has parameters");
-  if constexpr (sizeof...(A) == sizeof...(P)) {
-    return [&]<std::size_t... I>(std::index_sequence<I...>) {
-      if constexpr ((CheckDelayedArgument<I + 1, P, A>::ok && ...)) {
-        using Node =
-            NamedCallNode<R, decltype(keep_argument<std::remove_cvref_t<P>>(arguments))...>;
-        return NodeRef{new Node(function, keep_argument<std::remove_cvref_t<P>>(arguments)...)};
-      } else {
-        return NodeRef{};
-      }
-    }(std::index_sequence_for<A...>{});
-  }
+template <auto F, class Parameters, class... A>
+NodeRef make_call(Parameters* parameters, const A&... arguments) {
+  const auto make = []<class... Kept>(Kept... kept) {
+    return new CallNode<F, Kept...>(std::move(kept)...);
+  };
+  return make_node(parameters, make, arguments...);
+}
+
+template <class R, class Parameters, class... A>
+NodeRef make_named_call(const std::string& function, Parameters* parameters,
+                        const A&... arguments) {
+  const auto make = [&]<class... Kept>(Kept... kept) {
+    return new NamedCallNode<R, Kept...>(function, std::move(kept)...);
+  };
+  return make_node(parameters, make, arguments...);
 }
 
 }  // namespace rask::internal

@@ -9,6 +9,8 @@ namespace rask::protocol {
 inline constexpr std::string_view kForwardLoggingPlugin = "forward-logging-";
 inline constexpr std::string_view kRootLogger = "<root>";
 
+inline constexpr int kLevelStep = 10;  // Python's levels: debug is 10, critical 50.
+
 inline std::string forward_logging_topic(std::string_view plugin) {
   return "forwarded-log-record-" + std::string{plugin};
 }

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "rask/base/log.h"
+#include "rask/protocol/payloads.h"
 #include "rask/scheduler_server/impl_internal.h"
 
 namespace rask::scheduler_server {
@@ -14,11 +15,7 @@ void SchedulerServer::Impl::log_event(const std::string& name, Value event) {
   topic.events.emplace_back(now, event);
   if (topic.events.size() > options.machine.events_log_length) topic.events.pop_front();
   if (topic.subscribers.empty()) return;
-  wire::MessageWriter writer;
-  writer.value(Value::Array{now, std::move(event)});
-  const wire::Message message{writer.take()};
-  wire::Reader reader{message.root()};
-  const auto payload = message.payload(reader);
+  const auto payload = protocol::inlined(Value::Array{now, std::move(event)});
   for (const auto& subscriber : topic.subscribers) {
     const auto client = client_named(subscriber);
     auto* session = client ? session_of(*client) : nullptr;

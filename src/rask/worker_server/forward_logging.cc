@@ -6,6 +6,7 @@
 
 #include "rask/base/log.h"
 #include "rask/graph/task_context.h"
+#include "rask/protocol/payloads.h"
 #include "rask/worker_server/impl_internal.h"
 
 namespace rask::worker_server {
@@ -44,12 +45,11 @@ bool concerns(std::string_view plugin, std::string_view logger) {
 
 /// In the shape of Python's LogRecord, since Python's clients make one of it.
 Value record_of(const log::Line& line, const std::string& worker) {
-  constexpr int kLevelStep = 10;
   const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
   const TaskContext* task = current_task();
   return Value::object({{"name", line.logger},
                         {"msg", line.message},
-                        {"levelno", (static_cast<int>(line.level) + 1) * kLevelStep},
+                        {"levelno", (static_cast<int>(line.level) + 1) * protocol::kLevelStep},
                         {"levelname", log::to_string(line.level)},
                         {"created", now.count()},
                         {"worker", worker},
@@ -82,14 +82,10 @@ void WorkerServer::Impl::forward_line(const log::Line& line) {
   for (const auto& plugin : worker->plugins) {
     if (!concerns(plugin, line.logger)) continue;
     worker->impl->loop.post([worker, topic = protocol::forward_logging_topic(plugin),
-                             record = record_of(line, worker->address)]() mutable {
+                             record = record_of(line, worker->address)] {
       Impl* impl = worker->impl;  // It ends on this thread.
       if (impl == nullptr) return;
-      wire::MessageWriter writer;
-      writer.value(record);
-      const wire::Message message{writer.take()};
-      wire::Reader reader{message.root()};
-      impl->send(protocol::LogEvent{{topic}, message.payload(reader)});
+      impl->send(protocol::LogEvent{{topic}, protocol::inlined(record)});
     });
   }
 }
