@@ -37,7 +37,7 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 }
 
 Result<int> spawn(std::vector<std::string> command, const std::vector<std::string>& environment,
-                  int child_end) {
+                  int child_end, int stderr_fd) {
   std::vector<std::string> variables{environment};
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view inherited{*entry};
@@ -48,6 +48,7 @@ Result<int> spawn(std::vector<std::string> command, const std::vector<std::strin
   }
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
+  if (stderr_fd >= 0) ::posix_spawn_file_actions_adddup2(&actions, stderr_fd, STDERR_FILENO);
   ::posix_spawn_file_actions_adddup2(&actions, child_end, kChildFd);
   ::posix_spawn_file_actions_addclosefrom_np(&actions, kChildFd + 1);
   // Ctrl-C on the terminal reaches the whole group; the child is to end when its parent says so.
@@ -76,13 +77,13 @@ ChildProcess::ChildProcess(std::shared_ptr<State> state) : state_(std::move(stat
 
 Result<std::unique_ptr<ChildProcess>> ChildProcess::start(
     const std::vector<std::string>& command, const std::vector<std::string>& environment,
-    Callbacks callbacks) {
+    Callbacks callbacks, int stderr_fd) {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
     return Error{ErrorCode::invalid_argument,
                  fmt::format("cannot make a socket pair: {}", std::strerror(errno))};
   }
-  const auto pid = spawn(command, environment, ends[1]);
+  const auto pid = spawn(command, environment, ends[1], stderr_fd);
   ::close(ends[1]);
   if (!pid.ok()) {
     ::close(ends[0]);

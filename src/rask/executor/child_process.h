@@ -23,11 +23,12 @@ class ChildProcess {
     std::function<void(int wait_status)> on_exit;  // Once, last.
   };
 
-  // Starts `command` (argv[0] is the path) with `environment` ("NAME=value") added to ours.
+  // Starts `command` (argv[0] is the path) with `environment` ("NAME=value") added to ours. What it
+  // writes to stderr goes to `stderr_fd` (-1: where ours goes), which stays the caller's.
   //   errors   invalid_argument: cannot be started
   static Result<std::unique_ptr<ChildProcess>> start(const std::vector<std::string>& command,
                                                      const std::vector<std::string>& environment,
-                                                     Callbacks callbacks);
+                                                     Callbacks callbacks, int stderr_fd = -1);
   ~ChildProcess();  // Kills it when it lives, and waits for the watching thread.
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;

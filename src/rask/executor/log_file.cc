@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
@@ -29,7 +30,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kVariables[] = {"DASK_RASK__LOG__FILE", "DASK_RASK__LOG__MAX_BYTES",
-                                      "DASK_RASK__LOG__BACKUP_COUNT", "DASK_RASK__LOG__LEVEL"};
+                                      "DASK_RASK__LOG__BACKUP_COUNT", "DASK_RASK__LOG__LEVEL",
+                                      "DASK_RASK__LOG__STDERR"};
 
 /// A file that many processes append to, and that any of them may put aside for a new one.
 class SharedFile {
@@ -100,6 +102,8 @@ SharedFile& file() {
   return shared;
 }
 
+std::atomic<bool> g_captures_stderr = false;
+
 std::string where() {
   const TaskContext* task = current_task();
   if (task != nullptr && !task->worker_address.empty()) return std::string{task->worker_address};
@@ -132,14 +136,17 @@ void append_line(const log::Line& line) {
 
 }  // namespace
 
+bool internal::captures_stderr() { return g_captures_stderr; }
+
 void log_to_file(const LogFileOptions& options) {
   LogFileOptions own = options;
   own.path = fs::absolute(options.path).string();
   file().open(own);
-  const std::string values[] = {own.path, std::to_string(own.max_bytes),
-                                std::to_string(own.backup_count),
-                                std::string{log::to_string(own.level)}};
+  const std::string values[] = {
+      own.path, std::to_string(own.max_bytes), std::to_string(own.backup_count),
+      std::string{log::to_string(own.level)}, own.capture_stderr ? "true" : "false"};
   for (std::size_t i = 0; i < std::size(values); ++i) ::setenv(kVariables[i], values[i].c_str(), 1);
+  g_captures_stderr = own.capture_stderr;
   executor::forget_idle_processes();
   log::set_listener(log::Ear::file, append_line, own.level);
 }
@@ -151,6 +158,7 @@ Result<Ok> log_to_file_of(const Config& config) {
   RASK_TRY(options.max_bytes, config.bytes("rask.log.max-bytes", options.max_bytes));
   RASK_TRY(const double count, config.number("rask.log.backup-count", options.backup_count));
   RASK_TRY(options.level, log::parse_level(config.text("rask.log.level").value_or("info")));
+  RASK_TRY(options.capture_stderr, config.boolean("rask.log.stderr", false));
   options.backup_count = static_cast<int>(count);
   try {
     log_to_file(options);

@@ -8,6 +8,11 @@
 //   2026-01-31 12:00:00,123 - INFO - pipeline - rask-0 - load-5b1f… - loaded north.csv
 //   time, level, logger, thread (or process, or worker), key of the task (or -), message
 //
+// What tasks in processes write to stderr comes too if that is asked for, a line as a WARNING of
+// the logger "stderr" with the task's key, up to the last before a crash. Threads share the
+// program's stderr, which cannot tell their tasks apart: it stays as it is, as does that of
+// workers.
+//
 // A file may be larger than max_bytes by what others write at the same time. Each record is one
 // write at the end of the file: none is cut by another, those of one thread are in their order, and
 // whoever is killed has written what it had logged. Source: Python's
@@ -25,13 +30,22 @@ struct LogFileOptions {
   std::uint64_t max_bytes = 0;  // Larger files become path.1, the one before path.2 …; 0: never.
   int backup_count = 5;         // So many of them are kept.
   log::Level level = log::Level::info;
+  bool capture_stderr = false;  // Of child processes that run tasks.
 };
 
 /// From now on; processes that are started later write there too (by their environment).
 ///   throws  std::runtime_error: the file cannot be opened
 void log_to_file(const LogFileOptions& options);
 
-/// As the settings rask.log.file, .max-bytes, .backup-count and .level say, if they name a file.
+/// As the settings rask.log.file, .max-bytes, .backup-count, .level and .stderr say, if they name a
+/// file.
 Result<Ok> log_to_file_of(const Config& config);
+
+namespace internal {
+
+/// Whether the stderr of child processes goes to the log.
+bool captures_stderr();
+
+}  // namespace internal
 
 }  // namespace rask

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -228,10 +229,54 @@ class MessageReader {
 
 // ---- The children -------------------------------------------------------------------------------
 
+/// What a child writes to stderr, on its way to the log. Nobody reads along while it has nothing to
+/// do: then its threads may have to wait.
+class ErrorLines {
+ public:
+  ErrorLines(FileDescriptor from, int pid)
+      : from_(std::move(from)), where_(fmt::format("process-{}", pid)) {}
+
+  int fd() const { return from_.get(); }
+
+  /// Logs the lines that are there now.
+  void read(std::string_view task) {
+    int size = 0;
+    if (::ioctl(fd(), FIONREAD, &size) != 0 || size <= 0) return;
+    std::string text(static_cast<std::size_t>(size), '\0');
+    const auto got = ::read(fd(), text.data(), text.size());
+    if (got <= 0) return;
+    rest_.append(text, 0, static_cast<std::size_t>(got));
+    std::size_t begin = 0;
+    for (std::size_t end; (end = rest_.find('\n', begin)) != std::string::npos; begin = end + 1)
+      log_line(std::string_view{rest_}.substr(begin, end - begin), task);
+    rest_.erase(0, begin);
+  }
+
+  /// The task has ended: also what has no end of line.
+  void finish(std::string_view task) {
+    read(task);
+    if (!rest_.empty()) log_line(std::exchange(rest_, {}), task);
+  }
+
+ private:
+  void log_line(std::string_view line, std::string_view task) const {
+    log::write(log::Line{.level = log::Level::warning,
+                         .logger = "stderr",
+                         .message = line,
+                         .where = where_,
+                         .task = task});
+  }
+
+  FileDescriptor from_;
+  const std::string where_;
+  std::string rest_;
+};
+
 struct Child {
   std::unique_ptr<ChildProcess> process;
   FileDescriptor socket;
   std::future<int> exit_status;
+  std::unique_ptr<ErrorLines> errors;  // Null: they go where ours go.
 };
 
 struct Children {
@@ -268,20 +313,45 @@ std::unique_ptr<Child> take_child() {
         "argv) at the beginning of main")};
   auto exit_status = std::make_shared<std::promise<int>>();
   auto future = exit_status->get_future();
-  auto process =
-      ChildProcess::start(command, {}, {.on_text = nullptr, .on_exit = [exit_status](int status) {
-                                          exit_status->set_value(status);
-                                        }});
+  int ends[2] = {-1, -1};
+  if (internal::captures_stderr() && ::pipe2(ends, O_CLOEXEC) != 0)
+    throw ForeignFailure{broken(std::strerror(errno))};
+  FileDescriptor errors{ends[0]};
+  const FileDescriptor stderr_end{ends[1]};
+  auto process = ChildProcess::start(
+      command, {},
+      {.on_text = nullptr,
+       .on_exit = [exit_status](int status) { exit_status->set_value(status); }},
+      stderr_end.get());
   if (!process.ok()) throw ForeignFailure{broken(process.error().message)};
   FileDescriptor socket{process.value()->take_fd()};
+  auto lines = errors.get() < 0
+                   ? nullptr
+                   : std::make_unique<ErrorLines>(std::move(errors), process.value()->pid());
   return std::make_unique<Child>(
-      Child{std::move(process).value(), std::move(socket), std::move(future)});
+      Child{std::move(process).value(), std::move(socket), std::move(future), std::move(lines)});
+}
+
+/// Until its answer comes, or it has gone.
+void read_along(Child& child, std::string_view task) {
+  if (child.errors == nullptr) return;
+  pollfd ends[] = {{.fd = child.socket.get(), .events = POLLIN, .revents = 0},
+                   {.fd = child.errors->fd(), .events = POLLIN, .revents = 0}};
+  while (ends[0].revents == 0) {
+    if (::poll(ends, 2, -1) < 0 && errno != EINTR) return;
+    if ((ends[1].revents & POLLIN) != 0)
+      child.errors->read(task);
+    else if (ends[1].revents != 0)
+      ends[1].fd = -1;  // It has closed its stderr.
+  }
 }
 
 [[noreturn]] void throw_death(Child& child, const DelayedNode& node) {
   child.process->signal(SIGKILL);  // It may only have closed its end.
-  throw ForeignFailure{broken(fmt::format("the process that ran {} {}", node.key().str(),
-                                          describe_exit(child.exit_status.get())))};
+  const int status = child.exit_status.get();
+  if (child.errors != nullptr) child.errors->finish(node.key().str());
+  throw ForeignFailure{
+      broken(fmt::format("the process that ran {} {}", node.key().str(), describe_exit(status)))};
 }
 
 /// The payload of the result. Throws what the reply says.
@@ -330,6 +400,7 @@ void forget_idle_processes() {
 
 void call_in_process(const DelayedNode& node, internal::Inputs inputs, internal::Slot& result) {
   auto child = take_child();
+  if (child->errors != nullptr) child->errors->finish("-");  // Of threads that a task has left.
   {
     const auto values = internal::values_for(node, inputs);
     const auto [dependencies, run_spec] = internal::written_call(node);
@@ -343,8 +414,10 @@ void call_in_process(const DelayedNode& node, internal::Inputs inputs, internal:
     }
     if (!send_message(child->socket.get(), request.take())) throw_death(*child, node);
   }
+  read_along(*child, child->errors == nullptr ? std::string{} : node.key().str());
   auto reply = receive_message(child->socket.get());
   if (!reply) throw_death(*child, node);
+  if (child->errors != nullptr) child->errors->finish(node.key().str());
   {
     const std::lock_guard lock{children().mutex};
     children().idle.push_back(std::move(child));
@@ -361,6 +434,8 @@ void end_with_parent() {
   ::_exit(1);
 }
 
+constexpr auto kAboveAll = static_cast<log::Level>(static_cast<int>(log::Level::critical) + 1);
+
 }  // namespace
 
 int process_main() {
@@ -369,6 +444,7 @@ int process_main() {
   const auto config = Config::load(environment());
   const auto logged = config.ok() ? log_to_file_of(config.value()) : Result<Ok>{config.error()};
   if (!logged.ok()) log::error("rask", "{}", logged.error().message);
+  if (internal::captures_stderr()) log::setup(kAboveAll);  // Its records are in the file already.
   while (auto frames = receive_message(kChildFd)) {
     MessageReader request{std::move(*frames)};
     TaskContext context;

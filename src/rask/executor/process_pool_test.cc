@@ -5,8 +5,10 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <map>
 #include <numeric>
 #include <regex>
@@ -44,6 +46,20 @@ int talk(int number, bool die_early) {
     rask::log::info("talk", "task {} line {}", number, line);
   }
   return number;
+}
+
+// Three lines to stderr and one to the log; a task is killed before the third.
+int complain(int number, bool die_early) {
+  std::fprintf(stderr, "task %d line 0\n", number);
+  std::cerr << "task " << number << " line " << 1 << "\n";
+  rask::log::warning("talk", "of task {}", number);
+  if (die_early) ::raise(SIGKILL);
+  std::fprintf(stderr, "task %d line 2", number);  // Without an end.
+  return number;
+}
+int flood(int lines) {
+  for (int line = 0; line < lines; ++line) std::fprintf(stderr, "%0100d\n", line);
+  return lines;
 }
 
 }  // namespace process_pool_test
@@ -118,6 +134,7 @@ class OneLogFile : public testing::Test {
     std::filesystem::create_directory(folder_);
   }
   void TearDown() override {
+    log_to_file({.path = path()});  // And no stderr.
     log::set_listener(log::Ear::file, nullptr, log::Level::critical);
     std::filesystem::remove_all(folder_);
   }
@@ -187,6 +204,55 @@ TEST_F(OneLogFile, is_put_aside_when_it_is_full) {
   const auto lines = lines_of(files);
   EXPECT_EQ(lines.size(), 400U);
   for (const auto& [task, numbers] : lines) ASSERT_EQ(numbers.size(), 10U);
+}
+
+TEST_F(OneLogFile, has_the_stderr_of_tasks_if_asked) {
+  constexpr int kTasks = 1'000;
+  constexpr int kKilled = 500;
+  log_to_file({.path = path(), .capture_stderr = true});
+  std::vector<Handle<int>> calls;
+  std::map<std::string, int> number_of;
+  for (int i = 0; i < kTasks; ++i) {
+    calls.push_back(call<complain>(i, i == kKilled));
+    number_of[calls.back().key().str()] = i;
+  }
+  auto run = run_of(calls);
+  run.run();
+  EXPECT_THAT(run.failure(kKilled).failure.message, HasSubstr("killed by signal 9"));
+  static const std::regex kLine{R"(\S+ \S+ - WARNING - (stderr|talk) - process-\d+ - )"
+                                R"((complain-\w+) - (?:of )?task (\d+)(?: line (\d))?)"};
+  std::map<int, std::vector<int>> lines;
+  std::map<int, int> records;
+  std::ifstream file{path()};
+  for (std::string line; std::getline(file, line);) {
+    std::smatch match;
+    ASSERT_TRUE(std::regex_match(line, match, kLine)) << line;
+    const int number = std::stoi(match[3]);
+    EXPECT_EQ(number_of.at(match[2]), number) << line;
+    if (match[1] == "talk")
+      ++records[number];
+    else
+      lines[number].push_back(std::stoi(match[4]));
+  }
+  EXPECT_EQ(lines[kKilled], (std::vector{0, 1}));
+  lines.erase(kKilled);
+  EXPECT_EQ(lines.size(), kTasks - 1U);
+  for (const auto& [task, numbers] : lines) ASSERT_EQ(numbers, (std::vector{0, 1, 2}));
+  EXPECT_EQ(records.size(), static_cast<std::size_t>(kTasks));
+  for (const auto& [task, count] : records) ASSERT_EQ(count, 1);
+}
+
+TEST_F(OneLogFile, has_more_stderr_than_a_pipe_holds) {
+  constexpr int kLines = 20'000;
+  log_to_file({.path = path(), .capture_stderr = true});
+  auto run = run_of<int>({call<flood>(kLines)});
+  run.run();
+  ASSERT_NE(run.result(0), nullptr);
+  std::ifstream file{path()};
+  int next = 0;
+  for (std::string line; std::getline(file, line); ++next)
+    ASSERT_EQ(std::stoi(line.substr(line.rfind(' '))), next);
+  EXPECT_EQ(next, kLines);
 }
 
 TEST_F(OneLogFile, that_cannot_be_opened_is_an_error) {
