@@ -46,8 +46,43 @@ struct Slot {
 
 // ---- On the task's thread -----------------------------------------------------------------------
 
-// What the handler may touch. Initial-exec: reading it allocates nothing, on no thread.
-[[gnu::tls_model("initial-exec")]] thread_local Slot* t_slot = nullptr;
+// Where the handler finds its thread's slot, by number. No thread_local: reading one may allocate
+// where this library was loaded late, and reserving room for it beforehand would keep Python from
+// loading it. Threads beyond these are not looked at.
+struct Entry {
+  std::atomic<pid_t> thread{0};  // 0: free
+  std::atomic<Slot*> slot{nullptr};
+};
+constexpr std::size_t kThreadsMax = 4096;
+std::array<Entry, kThreadsMax> g_entries;
+std::atomic<std::size_t> g_entries_used{0};  // Those beyond have never been.
+
+Entry* entry_of(pid_t thread) {
+  const std::size_t used = g_entries_used.load(std::memory_order_acquire);
+  for (std::size_t i = 0; i < used; ++i)
+    if (g_entries[i].thread.load(std::memory_order_acquire) == thread) return &g_entries[i];
+  return nullptr;
+}
+
+pid_t this_thread() { return static_cast<pid_t>(::syscall(SYS_gettid)); }
+
+void enter_slot(Slot& slot) {
+  for (std::size_t i = 0; i < kThreadsMax; ++i) {
+    pid_t free = 0;
+    if (!g_entries[i].thread.compare_exchange_strong(free, slot.thread)) continue;
+    g_entries[i].slot.store(&slot, std::memory_order_release);
+    std::size_t used = g_entries_used.load();
+    while (used <= i && !g_entries_used.compare_exchange_weak(used, i + 1)) continue;
+    return;
+  }
+}
+
+void leave_slot(const Slot& slot) {
+  Entry* const entry = entry_of(slot.thread);
+  if (entry == nullptr) return;
+  entry->slot.store(nullptr, std::memory_order_release);
+  entry->thread.store(0, std::memory_order_release);
+}
 
 struct Unwinding {
   Slot& slot;
@@ -90,7 +125,8 @@ void take_sample(Slot& slot) {
 struct sigaction g_earlier{};  // What was there before.
 
 void on_signal(int signal, siginfo_t* info, void* context) {
-  Slot* const slot = t_slot;
+  const Entry* const entry = entry_of(this_thread());
+  Slot* const slot = entry == nullptr ? nullptr : entry->slot.load(std::memory_order_acquire);
   if (slot != nullptr && slot->state.load(std::memory_order_acquire) == SlotState::requested) {
     const int error = errno;
     take_sample(*slot);
@@ -206,19 +242,20 @@ struct OwnSlot {
   ~OwnSlot() { leave(); }
   void leave() {
     if (registry == nullptr) return;
-    t_slot = nullptr;
+    leave_slot(slot);
     const std::lock_guard lock{registry->mutex};
     std::erase(registry->slots, &slot);
   }
   void enter(const std::shared_ptr<StackSampler::Registry>& wanted) {
     leave();
     registry = wanted;
-    slot.thread = static_cast<pid_t>(::syscall(SYS_gettid));
+    slot.thread = this_thread();
+    slot.state.store(SlotState::idle);  // What another sampler asked is of no use any more.
     if (slot.status_fd < 0) {
       const auto path = "/proc/self/task/" + std::to_string(slot.thread) + "/syscall";
       slot.status_fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     }
-    t_slot = &slot;
+    enter_slot(slot);
     const std::lock_guard lock{registry->mutex};
     registry->slots.push_back(&slot);
   }
