@@ -350,6 +350,7 @@ TEST_F(ClientTest, what_was_logged_can_be_asked_for) {
   EXPECT_EQ(heard, 2);
   log::warning("app.module", "in this process, as the scheduler is unless it is Dask's");
   const auto scheduler = client.get_scheduler_logs(1);
+  if (is_stock) return;  // It logs what it likes, at a level of its own: often nothing.
   ASSERT_EQ(scheduler.size(), 1U);
   EXPECT_THAT(scheduler.front().text, testing::HasSubstr(" - "));
 }

@@ -55,6 +55,8 @@ void ActorAnswer::when_done(std::function<void()> callback) {
 
 namespace {
 
+constexpr Seconds kPatience = 30;
+
 std::exception_ptr failed(const Key& actor, const std::string& worker, const Error& error) {
   return std::make_exception_ptr(
       ClientError{error.code == ErrorCode::cancelled
@@ -94,8 +96,13 @@ const Key& ActorBase::key() const {
   return key_;
 }
 
+// Waits until the scheduler knows: whoever gave the actor to this task may let go of it as soon as
+// the task has ended.
 void ActorBase::hold() {
-  if (Client* client = current_client()) held_ = client->desire(key_);
+  Client* const client = current_client();
+  if (client == nullptr) return;
+  held_ = client->desire(key_);
+  held_->core->wait_all({&held_, 1}, Deadline{kPatience}, true);
 }
 
 void ActorBase::encode_place(Encoder& out) const {
