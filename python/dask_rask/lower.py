@@ -35,7 +35,7 @@ from typing import Any, Callable, Iterable, Iterator
 import dask
 import msgpack
 from dask._expr import LLGExpr
-from dask._task_spec import GraphNode, Task, convert_legacy_graph
+from dask._task_spec import Dict, GraphNode, Task, TaskRef, convert_legacy_graph
 from dask.utils import parse_timedelta
 from distributed import cluster_dump
 from distributed.core import error_message
@@ -231,6 +231,22 @@ class TaskPickler:
         return dumps_object(task), []
 
 
+# A stock worker reads a run_spec as a part of the message that brings it: one that it cannot import
+# would cost its connection, and soon every worker its life. Inside of this it costs the task. A
+# coroutine function gets a loop of its own: nobody here can tell it from others.
+RUN_LATE = """
+(lambda result: __import__("asyncio").run(result)
+ if __import__("inspect").iscoroutine(result) else result)(
+    __import__("pickle").loads(pickled)(values))
+"""
+
+
+def late(task: GraphNode) -> Task:
+    """A task that is the same, but unpickles what it runs when it runs."""
+    values = Dict({key: TaskRef(key) for key in task.dependencies})
+    return Task(task.key, eval, RUN_LATE, Dict({"pickled": dumps_object(task), "values": values}))
+
+
 NATIVE_HEADER = pack_one({"serializer": "rask-task", "num-sub-frames": 1, "compression": [None]})
 
 
@@ -330,18 +346,20 @@ def write_parts(
     priorities: list[int] | range,
     tasks: dict[Key, GraphNode],
     annotations: Annotations,
+    stopgaps: missing.Stopgaps,
 ) -> Iterator[Frames]:
     part = PartWriter()
     pickler = TaskPickler()
     annotations.start_part()
     for key, priority in zip(keys, priorities):
         task = tasks[key]
-        native = lower_native(task)
-        run_spec = (
-            part.run_spec(*pickler.dumps(task))
-            if native is None
-            else part.native_run_spec(native)
-        )
+        if (native := lower_native(task)) is not None:
+            run_spec = part.native_run_spec(native)
+        else:
+            pickled, buffers = pickler.dumps(task)
+            if stopgaps.are_in(pickled):
+                pickled, buffers = pickler.dumps(late(task))
+            run_spec = part.run_spec(pickled, buffers)
         entry: list[Any] = [
             [[dependency] for dependency in task.dependencies],
             run_spec,
@@ -402,7 +420,7 @@ def lowered(fields: dict[str, Any], stopgaps: missing.Stopgaps) -> Iterator[Fram
     known = [key for key in wanted if key not in tasks]  # To the scheduler, it is hoped.
     is_shuffle = any(isinstance(task, P2PBarrierTask) for task in tasks.values())
     for keys, priorities, slice_fields in Slices(sequence, wanted, whole=is_shuffle):
-        yield from write_parts(keys, priorities, tasks, annotations)
+        yield from write_parts(keys, priorities, tasks, annotations, stopgaps)
         yield answer("slice", {**whole, **slice_fields, "known": known})
         known = []
     if known:

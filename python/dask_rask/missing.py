@@ -51,6 +51,7 @@ class Stopgaps:
     def __init__(self) -> None:
         self.modules: list[str] = []
         self.names: list[tuple[Any, str]] = []  # In modules that are there.
+        self.of_modules: set[bytes] = set()  # Whose names were not found.
 
     def __enter__(self) -> Stopgaps:
         return self
@@ -64,7 +65,12 @@ class Stopgaps:
     def loads(self, data: bytes, buffers: Iterable[Any] = ()) -> Any:
         return Unpickler(self, data, buffers).load()
 
+    def are_in(self, pickled: bytes) -> bool:
+        """Whether something in this pickle could not be imported."""
+        return any(module in pickled for module in self.of_modules)
+
     def make(self, module: str, name: str) -> Any:
+        self.of_modules.add(module.encode())
         if module not in sys.modules:
             sys.modules[module] = ModuleType(module)
             self.modules.append(module)

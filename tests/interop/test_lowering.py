@@ -116,6 +116,9 @@ class Frozen(tuple):
 
 def norm(point, *others):
     return abs(point.x) + sum(map(len, others))
+
+async def late_norm(point):
+    return norm(point)
 """
 
 
@@ -135,6 +138,23 @@ def test_the_scheduler_needs_no_package_of_its_users(tmp_path, monkeypatch):
             points = client.map(theirs.Point, range(3))
             assert client.gather(client.map(theirs.norm, points)) == [0, 1, 2]
             assert dask.delayed(theirs.norm)(theirs.Point(7)).compute(timeout=TIMEOUT) == 7
+            assert client.submit(theirs.late_norm, theirs.Point(-8)).result(timeout=TIMEOUT) == 8
+
+
+def test_what_no_worker_can_import_fails_its_task_and_nothing_else(tmp_path, monkeypatch):
+    (tmp_path / "nobodys_package.py").write_text(USERS_PACKAGE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import nobodys_package as theirs
+
+    with Cluster(workers=2) as cluster, Client(cluster.address) as client:
+        workers = set(client.scheduler_info(n_workers=-1)["workers"])
+        point = client.submit(theirs.Point, 1)
+        with pytest.raises(ModuleNotFoundError, match="nobodys_package"):
+            point.result(timeout=TIMEOUT)
+        with pytest.raises(ModuleNotFoundError, match="nobodys_package"):
+            client.submit(len, [theirs.Point(1)]).result(timeout=TIMEOUT)
+        assert client.submit(len, [1]).result(timeout=TIMEOUT) == 1
+        assert set(client.scheduler_info(n_workers=-1)["workers"]) == workers
 
 
 def test_a_graph_of_many_slices_keeps_what_later_ones_need():
