@@ -49,11 +49,17 @@ packages=(
   python3.11-doc        # 1,600 HTML pages on disk: what the scraping examples and tests crawl
 )
 
+# What only `--python` needs.
+test_packages=(
+  chromium              # 156: looks at the pages that rask makes
+  chromium-driver
+)
+
 want_python=0
 case "${1:-}" in
   "") ;;
-  --python) want_python=1 ;;
-  --list) printf '%s\n' "${packages[@]}"; exit 0 ;;
+  --python) want_python=1; packages+=("${test_packages[@]}") ;;
+  --list) printf '%s\n' "${packages[@]}" "${test_packages[@]}"; exit 0 ;;
   *) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
 
