@@ -8,11 +8,14 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <numeric>
 #include <ranges>
+#include <set>
 #include <sstream>
 #include <thread>
 
@@ -52,6 +55,11 @@ int fibonacci(int n) {
 int die(int) { std::abort(); }
 int length(const std::string& text) { return static_cast<int>(text.size()); }
 int plus(int a, int b) { return a + b; }
+int complain(int number) {
+  std::cerr << "task " << number << " by C++\n";
+  std::fprintf(stderr, "task %d by C", number);  // Without an end.
+  return number;
+}
 int speak(int number) {
   rask::log::warning("app.module", "hello {}", number);
   rask::log::warning("other", "not for {}", number);
@@ -325,6 +333,32 @@ TEST_F(ClientTest, records_of_workers_come_to_the_client) {
   EXPECT_THAT(text, testing::HasSubstr(" - WARNING - app.module - tcp://"));
   EXPECT_THAT(text, testing::HasSubstr(" - hello 7\n"));
   EXPECT_THAT(text, testing::HasSubstr(" - speak-"));
+}
+
+TEST_F(ClientTest, stderr_of_tasks_on_workers_comes_into_the_log_file) {
+  const auto path = std::filesystem::temp_directory_path() /
+                    ("rask-stderr-" + std::to_string(::getpid()) + ".log");
+  log_to_file({.path = path.string(), .level = log::Level::warning, .capture_stderr = true});
+  {
+    LocalCluster logging{{.n_workers = 2, .threads_per_worker = 2}};
+    Client its_client{logging.scheduler_address()};
+    its_client.gather(its_client.map<tasks::complain>(std::views::iota(0, 20)));
+  }
+  log_to_file({.path = path.string()});  // And no stderr.
+  log::set_listener(log::Ear::file, nullptr, log::Level::critical);
+  for (const char* name : {"FILE", "MAX_BYTES", "BACKUP_COUNT", "LEVEL", "STDERR"})
+    ::unsetenv((std::string{"DASK_RASK__LOG__"} + name).c_str());
+  std::multiset<std::string> lines;
+  std::ifstream file{path};
+  for (std::string line; std::getline(file, line);) {
+    if (line.find(" - WARNING - stderr - tcp://") == std::string::npos) continue;
+    EXPECT_NE(line.find(" - complain-"), std::string::npos) << line;
+    lines.insert(line.substr(line.rfind(" - ") + 3));
+  }
+  std::filesystem::remove(path);
+  for (int number = 0; number < 20; ++number)
+    for (const char* way : {"C++", "C"})
+      EXPECT_EQ(lines.count("task " + std::to_string(number) + " by " + way), 1U);
 }
 
 TEST_F(ClientTest, what_was_logged_can_be_asked_for) {

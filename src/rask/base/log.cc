@@ -87,6 +87,7 @@ void Kept::sink_it_(const spdlog::details::log_msg& entry) {
 std::string_view to_string(Level level) { return kNames[static_cast<std::size_t>(level)]; }
 
 std::vector<Record> recent() { return kept().records(); }
+void open_console() { sink(); }
 void keep_recent(std::size_t count_max) { kept().set_max(count_max); }
 
 void setup(Level level) {
@@ -109,16 +110,10 @@ Result<Level> parse_level(std::string_view name) {
       fmt::format("'{}' is no log level; use debug, info, warning, error or critical", name)};
 }
 
-namespace {
-
-bool is_shown(Level level) { return level >= threshold(); }
-
-}  // namespace
-
 Level threshold() { return shown_from.load(std::memory_order_relaxed); }
 
 bool enabled(Level level) {
-  return is_shown(level) ||
+  return level >= threshold() ||
          std::ranges::any_of(heard, [level](const Heard& ear) { return ear.wants(level); });
 }
 
@@ -131,7 +126,7 @@ void set_listener(Ear ear, Listener listener, Level level) {
 void write(const Line& line) {
   for (const Heard& ear : heard)
     if (ear.wants(line.level)) ear.by.load(std::memory_order_acquire)(line);
-  if (!is_shown(line.level)) return;
+  if (line.level < threshold()) return;
   const auto number = static_cast<std::size_t>(line.level);
   const auto from = line.where.empty() ? std::string{} : fmt::format("[worker {}] ", line.where);
   sink().log(kSpdlogLevels[number], "{} - {} - {}{}", line.logger, kNames[number], from,

@@ -31,7 +31,8 @@ struct Line {
 using Listener = void (*)(const Line&);
 enum class Ear { file, forwarding };
 void set_listener(Ear ear, Listener listener, Level level);  // null: nobody
-Level threshold();  // From which level on stderr is written to.
+Level threshold();    // From which level on stderr is written to.
+void open_console();  // Notes stderr as it is now; else the first record does.
 
 void write(const Line& line);
 void write(Level level, std::string_view logger, std::string_view message);

@@ -21,6 +21,7 @@
 #include <utility>
 
 #include "rask/executor/process_pool.h"
+#include "rask/executor/task_stderr.h"
 #include "rask/graph/delayed_node.h"
 #include "rask/graph/task_context.h"
 
@@ -137,6 +138,7 @@ void append_line(const log::Line& line) {
 }  // namespace
 
 bool internal::captures_stderr() { return g_captures_stderr; }
+bool internal::is_in_task() { return current_task() != nullptr || current_call() != nullptr; }
 
 void log_to_file(const LogFileOptions& options) {
   LogFileOptions own = options;
@@ -147,6 +149,7 @@ void log_to_file(const LogFileOptions& options) {
       std::string{log::to_string(own.level)}, own.capture_stderr ? "true" : "false"};
   for (std::size_t i = 0; i < std::size(values); ++i) ::setenv(kVariables[i], values[i].c_str(), 1);
   g_captures_stderr = own.capture_stderr;
+  executor::catch_stderr_of_tasks(own.capture_stderr);
   executor::forget_idle_processes();
   log::set_listener(log::Ear::file, append_line, own.level);
 }

@@ -8,10 +8,9 @@
 //   2026-01-31 12:00:00,123 - INFO - pipeline - rask-0 - load-5b1f… - loaded north.csv
 //   time, level, logger, thread (or process, or worker), key of the task (or -), message
 //
-// What tasks in processes write to stderr comes too if that is asked for, a line as a WARNING of
-// the logger "stderr" with the task's key, up to the last before a crash. Threads share the
-// program's stderr, which cannot tell their tasks apart: it stays as it is, as does that of
-// workers.
+// What tasks write to stderr comes too if that is asked for, a line as a WARNING of the logger
+// "stderr" with the task's key: of tasks in processes all of it, up to the last before a crash; of
+// tasks on threads and workers what goes through std::cerr, std::clog and C's stderr.
 //
 // A file may be larger than max_bytes by what others write at the same time. Each record is one
 // write at the end of the file: none is cut by another, those of one thread are in their order, and
@@ -30,7 +29,7 @@ struct LogFileOptions {
   std::uint64_t max_bytes = 0;  // Larger files become path.1, the one before path.2 …; 0: never.
   int backup_count = 5;         // So many of them are kept.
   log::Level level = log::Level::info;
-  bool capture_stderr = false;  // Of child processes that run tasks.
+  bool capture_stderr = false;  // Of tasks.
 };
 
 /// From now on; processes that are started later write there too (by their environment).
@@ -43,8 +42,10 @@ Result<Ok> log_to_file_of(const Config& config);
 
 namespace internal {
 
-/// Whether the stderr of child processes goes to the log.
+/// Whether the stderr of tasks goes to the log.
 bool captures_stderr();
+
+bool is_in_task();  // This thread.
 
 }  // namespace internal
 

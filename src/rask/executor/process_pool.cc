@@ -24,6 +24,7 @@
 #include "rask/base/log.h"
 #include "rask/executor/child_process.h"
 #include "rask/executor/log_file.h"
+#include "rask/executor/task_stderr.h"
 #include "rask/graph/task.h"
 #include "rask/graph/task_context.h"
 #include "rask/wire/msgpack.h"
@@ -445,6 +446,7 @@ int process_main() {
   const auto logged = config.ok() ? log_to_file_of(config.value()) : Result<Ok>{config.error()};
   if (!logged.ok()) log::error("rask", "{}", logged.error().message);
   if (internal::captures_stderr()) log::setup(kAboveAll);  // Its records are in the file already.
+  catch_stderr_of_tasks(false);                            // The parent reads all of it.
   while (auto frames = receive_message(kChildFd)) {
     MessageReader request{std::move(*frames)};
     TaskContext context;

@@ -159,6 +159,41 @@ class OneLogFile : public testing::Test {
     return lines;
   }
 
+  // Calls of `complain`, and what the file has of them: by task, its lines of stderr in their
+  // order, and how often it has logged. Nothing else may be there.
+  struct Complaints {
+    std::vector<Handle<int>> calls;
+    std::map<std::string, int> number_of;
+    std::map<int, std::vector<int>> lines;
+    std::map<int, int> records;
+
+    void add(int number, bool die_early) {
+      calls.push_back(call<complain>(number, die_early));
+      number_of[calls.back().key().str()] = number;
+    }
+    void read(const std::string& path) {
+      static const std::regex kLine{R"(\S+ \S+ - WARNING - (stderr|talk) - \S+ - )"
+                                    R"((complain-\w+) - (?:of )?task (\d+)(?: line (\d))?)"};
+      std::ifstream file{path};
+      for (std::string line; std::getline(file, line);) {
+        std::smatch match;
+        ASSERT_TRUE(std::regex_match(line, match, kLine)) << line;
+        const int number = std::stoi(match[3]);
+        EXPECT_EQ(number_of.at(match[2]), number) << line;
+        if (match[1] == "talk")
+          ++records[number];
+        else
+          lines[number].push_back(std::stoi(match[4]));
+      }
+    }
+    void expect_all(std::size_t lines_of, std::size_t records_of) const {
+      EXPECT_EQ(lines.size(), lines_of);
+      for (const auto& [task, numbers] : lines) ASSERT_EQ(numbers, (std::vector{0, 1, 2}));
+      EXPECT_EQ(records.size(), records_of);
+      for (const auto& [task, count] : records) ASSERT_EQ(count, 1);
+    }
+  };
+
   std::filesystem::path folder_;
 };
 
@@ -210,36 +245,27 @@ TEST_F(OneLogFile, has_the_stderr_of_tasks_if_asked) {
   constexpr int kTasks = 1'000;
   constexpr int kKilled = 500;
   log_to_file({.path = path(), .capture_stderr = true});
-  std::vector<Handle<int>> calls;
-  std::map<std::string, int> number_of;
-  for (int i = 0; i < kTasks; ++i) {
-    calls.push_back(call<complain>(i, i == kKilled));
-    number_of[calls.back().key().str()] = i;
-  }
-  auto run = run_of(calls);
+  Complaints all;
+  for (int i = 0; i < kTasks; ++i) all.add(i, i == kKilled);
+  auto run = run_of(all.calls);
   run.run();
   EXPECT_THAT(run.failure(kKilled).failure.message, HasSubstr("killed by signal 9"));
-  static const std::regex kLine{R"(\S+ \S+ - WARNING - (stderr|talk) - process-\d+ - )"
-                                R"((complain-\w+) - (?:of )?task (\d+)(?: line (\d))?)"};
-  std::map<int, std::vector<int>> lines;
-  std::map<int, int> records;
-  std::ifstream file{path()};
-  for (std::string line; std::getline(file, line);) {
-    std::smatch match;
-    ASSERT_TRUE(std::regex_match(line, match, kLine)) << line;
-    const int number = std::stoi(match[3]);
-    EXPECT_EQ(number_of.at(match[2]), number) << line;
-    if (match[1] == "talk")
-      ++records[number];
-    else
-      lines[number].push_back(std::stoi(match[4]));
-  }
-  EXPECT_EQ(lines[kKilled], (std::vector{0, 1}));
-  lines.erase(kKilled);
-  EXPECT_EQ(lines.size(), kTasks - 1U);
-  for (const auto& [task, numbers] : lines) ASSERT_EQ(numbers, (std::vector{0, 1, 2}));
-  EXPECT_EQ(records.size(), static_cast<std::size_t>(kTasks));
-  for (const auto& [task, count] : records) ASSERT_EQ(count, 1);
+  all.read(path());
+  EXPECT_EQ(all.lines[kKilled], (std::vector{0, 1}));
+  all.lines.erase(kKilled);
+  all.expect_all(kTasks - 1, kTasks);
+}
+
+TEST_F(OneLogFile, has_the_stderr_of_tasks_on_threads_and_of_nobody_else) {
+  constexpr int kTasks = 1'000;
+  log_to_file({.path = path(), .capture_stderr = true});
+  Complaints all;
+  for (int i = 0; i < kTasks; ++i) all.add(i, false);
+  LocalRun run{delayed_testing::plan_of(all.calls), {.num_workers = 3}};
+  run.run();
+  std::cerr << "of the test itself\n";
+  all.read(path());
+  all.expect_all(kTasks, kTasks);
 }
 
 TEST_F(OneLogFile, has_more_stderr_than_a_pipe_holds) {

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "rask/graph/delayed_call.h"
+#include "rask/graph/task_context.h"
 
 namespace rask::internal {
 namespace {
@@ -41,7 +42,10 @@ thread_local const DelayedNode* g_current_call = nullptr;
 
 const DelayedNode* current_call() { return g_current_call; }
 CallScope::CallScope(const DelayedNode& node) : outer_(std::exchange(g_current_call, &node)) {}
-CallScope::~CallScope() { g_current_call = outer_; }
+CallScope::~CallScope() {
+  note_task_end();
+  g_current_call = outer_;
+}
 
 void set_random_source(RandomSource source) { g_random = source; }
 

@@ -41,4 +41,11 @@ class TaskScope {
   TaskContext* outer_;
 };
 
+// Who wants to know that a task or a lazy call ends on this thread. Called while it still is the
+// current one.
+void set_task_end_listener(void (*listener)());  // null: nobody
+namespace internal {
+void note_task_end();
+}
+
 }  // namespace rask
