@@ -6,6 +6,7 @@
 #include "rask/client/actor.h"
 #include "rask/client/client.h"
 #include "rask/client/delayed.h"
+#include "rask/graph/python_task.h"
 
 int inc(int x) { return x + 1; }
 int sum(const std::vector<int>& items) { return static_cast<int>(items.size()); }
@@ -27,6 +28,11 @@ struct Counter {
 void use(rask::Client& client) {
   const rask::Actor<Counter> counter = client.submit_actor<Counter>(1).result();
   counter.call<&Counter::add>(counter.get<&Counter::n>());
+  rask::register_actor<Counter(int), &Counter::add, &Counter::n>();
+  const auto make_words = rask::python<rask::PythonActor(std::string)>("collections:Counter");
+  const rask::PythonActor words = client.submit_actor(make_words, "to be").result();
+  words.call<void>("update", "or not");
+  words.call<int>("get", "to").result() + words.get<int>("size");
   auto number = client.submit<inc>(1);
   auto text = client.submit<name>();
   client.submit<sum>(std::vector{number, number});
@@ -72,6 +78,12 @@ void use(rask::Client& client) {
   counter.call<&Counter::add>();
 #elif defined(CASE_actor_no_constructor)
   client.submit_actor<Counter>("one");
+#elif defined(CASE_actor_python_result)
+  client.submit_actor(rask::python<int(int)>("counters:Counter"), 1);
+#elif defined(CASE_actor_python_argument)
+  words.call<void>("add", static_cast<std::FILE*>(nullptr));
+#elif defined(CASE_actor_registered_wrong)
+  rask::register_actor<Counter, &Counter::add>();
 #elif defined(CASE_graph_wrong_node)
   graph.add<inc>("inc", node);
 #endif

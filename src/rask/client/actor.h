@@ -31,6 +31,7 @@
 #include <vector>
 
 #include "rask/client/client.h"
+#include "rask/graph/actor_class.h"
 #include "rask/graph/call.h"
 #include "rask/graph/codec.h"
 #include "rask/graph/function.h"
@@ -104,26 +105,27 @@ namespace internal {
 // Where an actor is, and what keeps it there.
 class ActorBase {
  public:
-  bool valid() const { return !key_.empty(); }
-  const Key& key() const;                                // throws  ClientError: !valid()
-  const std::string& worker() const { return worker_; }  // Its address.
-  bool operator==(const ActorBase& other) const { return key_ == other.key_; }
+  bool valid() const { return !place_.key.empty(); }
+  const Key& key() const;                                      // throws  ClientError: !valid()
+  const std::string& worker() const { return place_.worker; }  // Its address.
+  bool operator==(const ActorBase& other) const { return place_.key == other.place_.key; }
 
   // Keeps the actor alive as long as this object and its copies.
   void hold(const FutureRef& future) { held_ = future; }
   // … with the current client, if there is one.
   void hold();
-  void encode_place(Encoder& out) const;
+  void encode_place(Encoder& out) const { encode(out, place_); }
   bool decode_place(Decoder& in);  // Holds it too.
 
  protected:
   ActorBase() = default;
   void place_here();  // The task that runs makes it.
+  bool is_here() const;
   std::shared_ptr<ActorAnswer> send(TaskWriter& call) const;
+  std::shared_ptr<ActorAnswer> send(std::string_view op, wire::Value::Map fields) const;
 
  private:
-  Key key_;
-  std::string worker_;
+  ActorPlace place_;
   FutureRef held_;
 };
 
@@ -256,6 +258,118 @@ struct Codec<Actor<C>> {
     return true;
   }
 };
+
+/// A handle of an actor of Python (or of a registered class of C++), whose methods it calls by
+/// name:
+///
+///   const auto make = rask::python<rask::PythonActor(int)>("counters:Counter");
+///   rask::PythonActor counter = client.submit_actor(make, 10).result();
+///   int n = counter.call<int>("increment").result();
+///   int now = counter.get<int>("n");
+///
+/// Arguments and results are plain data, as those of rask::python.
+class PythonActor : public internal::ActorBase {
+ public:
+  using result_type = PythonActor;
+  struct is_result_handle {};
+  PythonActor() = default;
+
+  /// Calls a method on the worker. Returns at once.   R  what it gives, read as that
+  template <class R, class... A>
+  ActorFuture<R> call(std::string_view method, const A&... arguments) const {
+    return ActorFuture<R>{send_call(method, {wire::Value{plain(arguments)}...})};
+  }
+  /// The value of an attribute, now.   throws  as ActorFuture::result
+  template <class T>
+  T get(std::string_view attribute, Seconds timeout = kForever) const {
+    return ActorFuture<T>{send_get(attribute)}.result(timeout);
+  }
+
+ private:
+  template <class A>
+  static wire::Payload plain(const A& argument) {
+    if constexpr (std::is_array_v<A>) {
+      return plain(std::string{argument});
+    } else {
+      static_assert(Encodable<A>, "rask: an argument of this call cannot cross to another process");
+      const std::shared_ptr<const void> owner{&argument, [](const void*) {}};
+      return encode_payload(value_type<A>(), owner, true);
+    }
+  }
+  std::shared_ptr<internal::ActorAnswer> send_call(std::string_view method,
+                                                   wire::Value::Array arguments) const;
+  std::shared_ptr<internal::ActorAnswer> send_get(std::string_view attribute) const;
+  void require_elsewhere() const;
+};
+
+template <>
+struct Codec<PythonActor> {
+  static void encode(Encoder& out, const PythonActor& actor) { actor.encode_place(out); }
+  static bool decode(Decoder& in, PythonActor& actor) { return actor.decode_place(in); }
+};
+
+namespace internal {
+
+template <class C, auto M>
+void register_member(ActorClass& actor_class) {
+  using Type = Member<decltype(M)>;
+  using Run =
+      ActorMember<M, C, std::remove_cvref_t<typename Type::Result>, typename Type::Parameters>;
+  const std::string name{short_function_name(function_name<M>())};
+  register_function(actor_class.name + "." + name, &Run::run);
+  auto& names =
+      std::is_member_function_pointer_v<decltype(M)> ? actor_class.methods : actor_class.attributes;
+  names.push_back(name);
+}
+
+template <class Signature, auto... M>
+struct ActorRegistration {
+  static_assert(std::is_function_v<Signature>,
+                "rask: register_actor<Counter(int), &Counter::increment>() names a class with the "
+                "parameters of its constructor, then members");
+};
+template <class C, class... P, auto... M>
+struct ActorRegistration<C(P...), M...> {
+  static_assert((std::is_member_pointer_v<decltype(M)> && ...),
+                "rask: the members of a registered actor are such as &Counter::increment");
+  static bool enter() {
+    ActorClass actor_class{type_name<C>()};
+    register_function(actor_class.name, &ActorMaker<C, P...>::run);
+    (register_member<C, M>(actor_class), ...);
+    add_actor_class(std::move(actor_class));
+    return true;
+  }
+};
+
+}  // namespace internal
+
+/// Lets Python make actors of a class and call those of its members:
+///
+///   const bool registered = rask::register_actor<Counter(int), &Counter::increment,
+///   &Counter::n>();
+///
+///   counter = client.submit(native("Counter"), 10, actor=True).result()   # Python
+///   counter.increment(1).result(); counter.n
+///
+/// Python's name of the class is type_name<Counter>(), of a member the last part of its own: of
+/// several overloads the last one given counts. Every program with workers of it calls this once,
+/// before it starts them.
+///   Signature   the class with the parameters of the constructor that Python shall call
+template <class Signature, auto... M>
+bool register_actor() {
+  return internal::ActorRegistration<Signature, M...>::enter();
+}
+
+template <class R, class... P, class... A>
+Future<R> Client::submit_actor(const SubmitOptions& options, const FunctionHandle<R(P...)>& make,
+                               const A&... arguments) {
+  static_assert(
+      std::same_as<R, PythonActor>,
+      "rask: a class of Python is rask::python<rask::PythonActor(...)>(\"module:Class\")");
+  TaskWriter call;
+  write_call<std::tuple<P...>>(call, make.name(), arguments...);
+  return Future<R>{submit_actor_task(make.name(), call, options)};
+}
 
 template <class C, class... A>
 Future<Actor<C>> Client::submit_actor(const SubmitOptions& options, const A&... arguments) {

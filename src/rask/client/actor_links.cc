@@ -1,19 +1,28 @@
 #include "rask/client/actor_links.h"
 
+#include <algorithm>
 #include <deque>
 #include <utility>
-#include <vector>
 
 namespace rask::internal {
 
 struct ActorLinks::Link {
-  comm::ConnectionPtr connection;    // Null while it is on its way.
-  std::vector<wire::Frames> unsent;  // Meanwhile.
-  std::deque<Reply> waiting;         // For answers, which come in this order.
+  struct Call {
+    wire::Value request;  // Nil once it has been sent.
+    Reply reply;
+  };
+
+  explicit Link(std::string address) : worker(std::move(address)) {}
+
+  const std::string worker;
+  bool by_scheduler = false;
+  comm::ConnectionPtr connection;  // Null while it is on its way.
+  std::deque<Call> calls;          // Not answered yet; answers come in this order.
+  std::size_t sent = 0;            // Of them.
 };
 
-ActorLinks::ActorLinks(comm::EventLoop& loop, comm::Options options)
-    : loop_(loop), options_(std::move(options)) {}
+ActorLinks::ActorLinks(comm::EventLoop& loop, comm::Options options, std::string scheduler)
+    : loop_(loop), options_(std::move(options)), scheduler_(std::move(scheduler)) {}
 
 ActorLinks::~ActorLinks() {
   for (auto& [address, link] : std::exchange(links_, {})) {
@@ -21,48 +30,71 @@ ActorLinks::~ActorLinks() {
       link->connection->start(nullptr, nullptr);  // Its handlers refer to this.
       link->connection->close();
     }
-    for (const Reply& reply : std::exchange(link->waiting, {}))
-      reply(Error{ErrorCode::cancelled, "the client is closed"});
+    for (const auto& call : std::exchange(link->calls, {}))
+      call.reply(Error{ErrorCode::cancelled, "the client is closed"});
   }
 }
 
-void ActorLinks::call(const std::string& address, wire::Frames request, Reply reply) {
-  auto& link = links_[address];
+void ActorLinks::call(const std::string& worker, wire::Value request, Reply reply) {
+  auto& link = links_[worker];
   const bool is_new = link == nullptr;
-  if (is_new) link = std::make_shared<Link>();
-  link->waiting.push_back(std::move(reply));
-  if (link->connection != nullptr) return link->connection->send(std::move(request));
-  link->unsent.push_back(std::move(request));
-  if (!is_new) return;
+  if (is_new) link = std::make_shared<Link>(worker);
+  link->calls.push_back({std::move(request), std::move(reply)});
+  if (is_new) return connect(link);
+  send_calls(*link);
+}
+
+void ActorLinks::connect(const std::shared_ptr<Link>& link) {
   const std::weak_ptr<Link> weak = link;  // Gone: so is this object, or the link was lost.
-  comm::connect(loop_, address, options_, false,
-                [this, address, weak](Result<comm::ConnectionPtr> result) {
-                  const auto opened = weak.lock();
-                  if (opened == nullptr) return;
-                  if (!result.ok()) return lose(address, opened, result.error());
-                  opened->connection = std::move(result).value();
-                  opened->connection->start(
-                      [weak](wire::Message&& message) {
-                        const auto answered = weak.lock();
-                        if (answered == nullptr || answered->waiting.empty()) return;
-                        const Reply next = std::move(answered->waiting.front());
-                        answered->waiting.pop_front();
-                        next(std::move(message));
-                      },
-                      [this, address, weak](const Error& error) {
-                        if (const auto lost = weak.lock()) lose(address, lost, error);
-                      });
-                  for (wire::Frames& frames : std::exchange(opened->unsent, {}))
-                    opened->connection->send(std::move(frames));
+  comm::connect(loop_, link->by_scheduler ? scheduler_ : link->worker, options_, false,
+                [this, weak](Result<comm::ConnectionPtr> result) {
+                  if (const auto waiting = weak.lock()) take_connection(waiting, std::move(result));
                 });
 }
 
+void ActorLinks::take_connection(const std::shared_ptr<Link>& link,
+                                 Result<comm::ConnectionPtr> result) {
+  if (!result.ok()) {
+    if (std::exchange(link->by_scheduler, true)) return lose(link, result.error());
+    return connect(link);
+  }
+  link->connection = std::move(result).value();
+  const std::weak_ptr<Link> weak = link;
+  link->connection->start(
+      [weak](wire::Message&& message) {
+        const auto answered = weak.lock();
+        if (answered == nullptr || answered->sent == 0) return;
+        const Reply reply = std::move(answered->calls.front().reply);
+        answered->calls.pop_front();
+        --answered->sent;
+        send_calls(*answered);
+        reply(std::move(message));
+      },
+      [this, weak](const Error& error) {
+        if (const auto lost = weak.lock()) lose(lost, error);
+      });
+  send_calls(*link);
+}
+
+// A scheduler may hand on what it has got in any order: it gets one call at a time.
+void ActorLinks::send_calls(Link& link) {
+  if (link.connection == nullptr) return;
+  const std::size_t sent_max = link.by_scheduler ? 1 : link.calls.size();
+  while (link.sent < std::min(sent_max, link.calls.size())) {
+    auto request = std::exchange(link.calls[link.sent++].request, {});
+    if (link.by_scheduler) {
+      request = wire::Value::object(
+          {{"op", "proxy"}, {"worker", link.worker}, {"msg", std::move(request)}, {"reply", true}});
+    }
+    link.connection->send(wire::encode(request));
+  }
+}
+
 // The next call connects again.
-void ActorLinks::lose(const std::string& address, const std::shared_ptr<Link>& link,
-                      const Error& error) {
-  const auto found = links_.find(address);
+void ActorLinks::lose(const std::shared_ptr<Link>& link, const Error& error) {
+  const auto found = links_.find(link->worker);
   if (found != links_.end() && found->second == link) links_.erase(found);
-  for (const Reply& reply : std::exchange(link->waiting, {})) reply(error);
+  for (const auto& call : std::exchange(link->calls, {})) call.reply(error);
 }
 
 }  // namespace rask::internal

@@ -27,6 +27,12 @@ protocol::AnnotationsPtr annotations_of(const SubmitOptions& options) {
   return std::make_shared<const protocol::Annotations>(std::move(annotations));
 }
 
+NewTask new_task(Key key, TaskWriter& call) {
+  auto dependencies = call.take_dependencies();
+  auto run_spec = call.take(key);
+  return {std::move(key), std::move(dependencies), std::move(run_spec), nullptr};
+}
+
 }  // namespace
 
 // ---- Life ---------------------------------------------------------------------------------------
@@ -72,39 +78,28 @@ const std::string& Client::scheduler_address() const { return core_->scheduler_a
 
 // ---- Work ---------------------------------------------------------------------------------------
 
+Key Client::automatic_key(const std::string& function, const TaskWriter& call, bool pure) {
+  return pure ? pure_key(function, call) : core_->unique_key(function);
+}
+
 NewTask Client::finish_task(const std::string& function, TaskWriter& call,
                             const SubmitOptions& options, std::size_t index) {
-  NewTask task;
-  if (!options.key.empty())
-    task.key = Key{options.key + "-" + std::to_string(index)};
-  else if (options.pure)
-    task.key = pure_key(function, call);
-  else
-    task.key = core_->unique_key(function);
-  task.dependencies = call.take_dependencies();
-  task.run_spec = call.take(task.key);
-  return task;
+  return new_task(options.key.empty() ? automatic_key(function, call, options.pure)
+                                      : Key{options.key + "-" + std::to_string(index)},
+                  call);
 }
 
 FutureRef Client::submit_task(const std::string& function, TaskWriter& call,
                               const SubmitOptions& options) {
-  NewTask task;
-  if (!options.key.empty())
-    task.key = Key{options.key};
-  else
-    task.key = options.pure ? pure_key(function, call) : core_->unique_key(function);
-  task.dependencies = call.take_dependencies();
-  task.run_spec = call.take(task.key);
-  return core_->submit(std::move(task), annotations_of(options));
+  Key key = options.key.empty() ? automatic_key(function, call, options.pure) : Key{options.key};
+  return core_->submit(new_task(std::move(key), call), annotations_of(options));
 }
 
 FutureRef Client::submit_actor_task(const std::string& type, TaskWriter& call,
                                     const SubmitOptions& options) {
-  NewTask task;  // Never pure: two actors are two.
-  task.key = options.key.empty() ? core_->unique_key(type) : Key{options.key};
-  task.dependencies = call.take_dependencies();
-  task.run_spec = call.take(task.key);
-  return core_->submit_actor(std::move(task), annotations_of(options));
+  // Never pure: two actors are two.
+  Key key = options.key.empty() ? core_->unique_key(type) : Key{options.key};
+  return core_->submit_actor(new_task(std::move(key), call), annotations_of(options));
 }
 
 std::vector<FutureRef> Client::submit_tasks(std::vector<NewTask> tasks,

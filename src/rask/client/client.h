@@ -27,9 +27,9 @@
 #include "rask/client/info.h"
 #include "rask/client/new_task.h"
 #include "rask/client/options.h"
+#include "rask/diagnostics/profile.h"
 #include "rask/graph/call.h"
 #include "rask/graph/graph.h"
-#include "rask/protocol/profile.h"
 
 namespace rask {
 
@@ -118,6 +118,14 @@ class Client {
   template <class C, internal::NotOptions... A>
   Future<Actor<C>> submit_actor(const A&... arguments) {
     return submit_actor<C>(SubmitOptions{}, arguments...);
+  }
+  // Of a class of Python: rask::python<rask::PythonActor(int)>("module:Class").
+  template <class R, class... P, class... A>
+  Future<R> submit_actor(const SubmitOptions& options, const FunctionHandle<R(P...)>& make,
+                         const A&... arguments);
+  template <class R, class... P, class... A>
+  Future<R> submit_actor(const FunctionHandle<R(P...)>& make, const A&... arguments) {
+    return submit_actor(SubmitOptions{}, make, arguments...);
   }
 
   // Runs a function on each item of a range (or of several, in step, to the end of the shortest).
@@ -336,11 +344,11 @@ class Client {
   template <class T>
   void publish_dataset(const std::string& name, const std::vector<Future<T>>& futures,
                        bool override_existing = false) {
-    publish_keys(name, keys_of(futures), override_existing);
+    publish_keys(name, keys_of(futures), false, override_existing);
   }
   void publish_dataset(const std::string& name, const FutureBase& future,
                        bool override_existing = false) {
-    publish_keys(name, {future.key()}, override_existing);
+    publish_keys(name, {future.key()}, true, override_existing);
   }
   //   throws  ClientError: no dataset of that name
   template <class T>
@@ -441,6 +449,7 @@ class Client {
                                   const SubmitOptions& options);
   internal::FutureRef submit_actor_task(const std::string& type, TaskWriter& call,
                                         const SubmitOptions& options);
+  Key automatic_key(const std::string& function, const TaskWriter& call, bool pure);
   internal::NewTask finish_task(const std::string& function, TaskWriter& call,
                                 const SubmitOptions& options, std::size_t index);
   std::vector<internal::FutureRef> submit_tasks(std::vector<internal::NewTask> tasks,
@@ -474,7 +483,8 @@ class Client {
   Lists who_has_keys(const std::vector<Key>& keys);
   void rebalance_keys(const std::vector<Key>& keys, const std::vector<std::string>& workers);
   void replicate_keys(const std::vector<Key>& keys, int n, const std::vector<std::string>& workers);
-  void publish_keys(const std::string& name, const std::vector<Key>& keys, bool override_existing);
+  void publish_keys(const std::string& name, const std::vector<Key>& keys, bool is_single,
+                    bool override_existing);
   std::vector<internal::FutureRef> dataset_futures(const std::string& name);
   std::string flush_stream();
 

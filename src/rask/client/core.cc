@@ -93,7 +93,7 @@ std::shared_ptr<Core> Core::connect(const ClientOptions& options) {
   core->loop_id_ = core->thread_.get_id();
   core->loop_.post([raw = core.get(), left = deadline.left()] {
     raw->rpc_ = std::make_unique<comm::RpcPool>(raw->loop_, raw->comm_options_);
-    raw->actor_links_ = std::make_unique<ActorLinks>(raw->loop_, raw->comm_options_);
+    raw->actor_links_ = std::make_unique<ActorLinks>(raw->loop_, raw->comm_options_, raw->address_);
     raw->open_stream(left);
   });
   std::string why;
@@ -217,7 +217,7 @@ void Core::unsubscribe(const std::string& topic) {
   send(protocol::FromClient{protocol::UnsubscribeTopic{topic}});
 }
 
-void Core::call_actor(const std::string& worker, wire::Frames request, ActorLinks::Reply reply) {
+void Core::call_actor(const std::string& worker, wire::Value request, ActorLinks::Reply reply) {
   const std::lock_guard lock{mutex_};
   require_open();
   loop_.post([this, worker, request = std::move(request), reply = std::move(reply)]() mutable {

@@ -124,7 +124,7 @@ class Core : public std::enable_shared_from_this<Core> {
   wire::Value call(wire::Value request, Seconds timeout);
   wire::Value call_worker(const std::string& address, wire::Value request, Seconds timeout);
   // Sends a call to an actor's worker; `reply` comes on the loop, once.
-  void call_actor(const std::string& worker, wire::Frames request, ActorLinks::Reply reply);
+  void call_actor(const std::string& worker, wire::Value request, ActorLinks::Reply reply);
   void send(protocol::FromClient message);
   void send(wire::Value message);
   void subscribe(const std::string& topic, std::function<void(const wire::Value&)> handler);

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
 #include <mutex>
 #include <unordered_map>
 
@@ -223,8 +222,7 @@ void visualize_nodes(std::vector<const DelayedNode*> targets, const std::string&
   if (format.empty() || format.find('/') != std::string::npos)
     throw ClientError{"cannot draw " + path + ": its name has no ending such as .svg or .png"};
   const std::string source = format == "dot" ? path : path + ".dot";
-  if (std::ofstream out{source}; !(out << dot) || !out.flush())
-    throw ClientError{"cannot write " + source};
+  write_or_throw(source, dot);
   if (format == "dot") return;
   const auto why = executor::run_program({"dot", "-T" + format, "-o", path, source});
   std::remove(source.c_str());

@@ -4,8 +4,9 @@
 
 #include <random>
 
-#include "rask/client/errors.h"
+#include "rask/executor/files.h"
 #include "rask/graph/failure.h"
+#include "rask/protocol/payloads.h"
 #include "rask/wire/message.h"
 
 namespace rask::internal {
@@ -47,18 +48,24 @@ std::vector<std::string> texts_of(const wire::Value& list) {
 }
 
 wire::Payload payload_of(const wire::Value& value) {
-  if (const auto* payload = value.get_if<wire::Payload>()) return *payload;
-  return {.kind = wire::Payload::Kind::inlined, .header = {}, .frames = {wire::encode(value)[0]}};
+  const auto* payload = value.get_if<wire::Payload>();
+  return payload != nullptr ? *payload : protocol::inlined(value);
 }
 
-void throw_if_failed(const std::string& worker, const wire::Value& reply, const std::string& key) {
+std::optional<TaskError> failure_in(const wire::Value& reply, const std::string& worker,
+                                    const std::string& key) {
   const std::string_view status = reply["status"].as_text();
-  if (status != "error" && status != "uncaught-error") return;
+  if (status != "error" && status != "uncaught-error") return std::nullopt;
   const auto* exception = reply["exception"].get_if<wire::Payload>();
   TaskFailure failure{"Exception", std::string{reply["exception_text"].as_text()}, {}, {}};
   if (exception != nullptr) failure = read_failure(*exception, {});
   if (failure.traceback.empty()) failure.traceback = reply["traceback_text"].as_text();
-  throw TaskError{key, failure.type, failure.message, worker, failure.traceback};
+  return TaskError{key, failure.type, failure.message, worker, failure.traceback};
+}
+
+void write_or_throw(const std::string& path, std::string_view content) {
+  const auto written = write_file(path, content);
+  if (!written.ok()) throw ClientError{written.error()};
 }
 
 std::uint64_t random_bits() {

@@ -1,10 +1,14 @@
 #pragma once
-// Keys and lists in the trees of RPC requests and replies; random names. Internal to this room.
+// Keys and lists in the trees of RPC requests and replies; random names; files. Internal to this
+// room.
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "rask/client/errors.h"
 #include "rask/graph/key.h"
 #include "rask/wire/payload.h"
 #include "rask/wire/value.h"
@@ -21,8 +25,11 @@ std::vector<std::string> texts_of(const wire::Value& list);  // Keys as people w
 std::string text_of(const wire::Value& value);
 // A result in a reply, which may stand there as plain data.
 wire::Payload payload_of(const wire::Value& value);
-// {"status": "error"} of a worker.   throws  TaskError with that key
-void throw_if_failed(const std::string& worker, const wire::Value& reply, const std::string& key);
+// What a worker answered with {"status": "error"}, as the failure of that key.
+std::optional<TaskError> failure_in(const wire::Value& reply, const std::string& worker,
+                                    const std::string& key);
+
+void write_or_throw(const std::string& path, std::string_view content);  // throws  ClientError
 
 std::uint64_t random_bits();
 std::string random_name();  // 32 hexadecimal digits.

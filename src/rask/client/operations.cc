@@ -8,6 +8,7 @@
 #include "rask/client/client.h"
 #include "rask/client/core.h"
 #include "rask/client/keys.h"
+#include "rask/graph/pickled_task.h"
 #include "rask/protocol/forward_logging.h"
 #include "rask/wire/pickle_writer.h"
 
@@ -59,7 +60,7 @@ std::map<std::string, wire::Payload> Client::run_payload(const wire::Payload& ca
   std::map<std::string, wire::Payload> results;
   for (const auto& [worker, reply] : replies.as_map()) {
     const std::string address{worker.as_text()};
-    internal::throw_if_failed(address, reply, "run");
+    if (const auto failure = internal::failure_in(reply, address, "run")) throw *failure;
     results.emplace(address, internal::payload_of(reply["result"]));
   }
   return results;
@@ -77,8 +78,10 @@ void Client::upload_file(const std::string& path, bool load) {
                      {"load", load}});
   const Value replies = core_->call(
       Value::object({{"op", "broadcast"}, {"msg", message}, {"workers", nullptr}}), kForever);
-  for (const auto& [worker, reply] : replies.as_map())
-    internal::throw_if_failed(std::string{worker.as_text()}, reply, "upload_file");
+  for (const auto& [worker, reply] : replies.as_map()) {
+    const std::string address{worker.as_text()};
+    if (const auto failure = internal::failure_in(reply, address, "upload_file")) throw *failure;
+  }
 }
 
 void Client::wait_for_workers(int n_workers, Seconds timeout) {
@@ -217,12 +220,31 @@ std::string Client::flush_stream() {
   return uid;
 }
 
-void Client::publish_keys(const std::string& name, const std::vector<Key>& keys,
+namespace {
+
+// What Python's get_dataset gives: a future, or a list of them. C++ goes by the keys beside it.
+wire::Payload pickled_futures(const std::vector<Key>& keys, bool is_single) {
+  wire::PickleWriter out;
+  if (!is_single) out.open_list();
+  for (const Key& key : keys) {
+    out.global("distributed.client", "Future");
+    wire::Reader of_key{key.msgpack()};
+    internal::pickle_key(out, of_key);
+    out.tuple(1);
+    out.call();
+  }
+  if (!is_single) out.close_list();
+  return wire::serialized_pickle(std::move(out).take());
+}
+
+}  // namespace
+
+void Client::publish_keys(const std::string& name, const std::vector<Key>& keys, bool is_single,
                           bool override_existing) {
   core_->call(Value::object({{"op", "publish_put"},
                              {"names", Value::Array{name}},
                              {"keys", Value::Array{list_of(keys)}},
-                             {"data", Value::Array{list_of(keys)}},
+                             {"data", Value::Array{pickled_futures(keys, is_single)}},
                              {"override", override_existing},
                              {"client", core_->id()},
                              {"uid", flush_stream()}}),

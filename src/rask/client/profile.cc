@@ -1,11 +1,9 @@
 // What workers sampled of their tasks.
-#include <fstream>
-
 #include "rask/client/client.h"
 #include "rask/client/core.h"
-#include "rask/client/errors.h"
 #include "rask/client/keys.h"
-#include "rask/protocol/flame_graph.h"
+#include "rask/diagnostics/flame_graph.h"
+#include "rask/diagnostics/markup.h"
 
 namespace rask {
 namespace {
@@ -29,16 +27,10 @@ ProfileNode by_worker(const Value& replies) {
 }
 
 void draw(const ProfileNode& profile, const std::string& filename) {
-  const std::string picture = flame_graph_svg(profile, {.title = "rask profile"});
-  std::ofstream file{filename};
-  if (filename.ends_with(".html"))
-    file
-        << "<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"><title>rask profile</title></head>"
-        << "<body>\n"
-        << picture << "</body></html>\n";
-  else
-    file << picture;
-  if (!file.flush()) throw ClientError{"cannot write " + filename};
+  constexpr auto kTitle = "rask profile";
+  const auto picture = flame_graph_svg(profile, {.title = kTitle});
+  internal::write_or_throw(
+      filename, filename.ends_with(".html") ? diagnostics::html_page(kTitle, picture) : picture);
 }
 
 }  // namespace

@@ -23,11 +23,6 @@ Seconds now() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-void write_file(const std::string& path, std::string_view content) {
-  std::ofstream file{path, std::ios::binary};
-  if (!(file << content) || !file.flush()) throw ClientError{"cannot write " + path};
-}
-
 std::size_t indent_of(const std::string& line) { return line.find_first_not_of(" \t"); }
 
 // Compilers name sources as they were told to: often from where the program was built, which is
@@ -82,7 +77,8 @@ std::vector<TaskStreamRecord> parse_task_stream(const Value& records) {
 }
 
 void write_task_stream(const std::string& path, const std::vector<TaskStreamRecord>& records) {
-  write_file(path, path.ends_with(".svg") ? task_stream_svg(records) : task_stream_html(records));
+  internal::write_or_throw(
+      path, path.ends_with(".svg") ? task_stream_svg(records) : task_stream_html(records));
 }
 
 std::vector<TaskStreamRecord> Client::get_task_stream(const TaskStreamOptions& options) {
@@ -158,7 +154,7 @@ void performance_report::close() {
                                                         {"code", code_from(where_)},
                                                         {"mode", nullptr}}),
                                          kPatience);
-  write_file(filename_, page.as_text());
+  internal::write_or_throw(filename_, page.as_text());
 }
 
 }  // namespace rask

@@ -9,6 +9,21 @@
 
 namespace rask::cluster {
 
+namespace {
+
+// A length of time above zero; a number alone is milliseconds.
+Result<Seconds> milliseconds(const Config& config, std::string_view key, Seconds fallback) {
+  const auto text = config.text(key);
+  if (!text) return fallback;
+  const auto length = parse_timedelta(*text, "ms");
+  if (!length.ok()) return Error{length.error()}.with_context(key);
+  if (length.value() <= 0)
+    return Error{ErrorCode::invalid_argument, fmt::format("{}: must be above zero", key)};
+  return length;
+}
+
+}  // namespace
+
 std::string program_path() { return std::filesystem::read_symlink("/proc/self/exe").string(); }
 
 Result<comm::Options> comm_options(const Config& config, const Security& security,
@@ -68,6 +83,8 @@ Result<scheduler_server::Options> scheduler_options(const Config& config,
            config.seconds("distributed.scheduler.locks.lease-validation-interval", 10));
   RASK_TRY(options.monitor_interval,
            config.seconds("distributed.admin.system-monitor.interval", 0.5));
+  RASK_TRY(options.profile_interval,
+           milliseconds(config, "distributed.worker.profile.interval", options.profile_interval));
   RASK_TRY(const auto bandwidth, config.bytes("distributed.scheduler.bandwidth", 100'000'000));
   machine.bandwidth_bytes_per_s = static_cast<double>(bandwidth);
   const std::string rebalance = "distributed.worker.memory.rebalance.";
@@ -91,17 +108,6 @@ Result<scheduler_server::Options> scheduler_options(const Config& config,
 }
 
 namespace {
-
-// A length of time above zero; a number alone is milliseconds.
-Result<Seconds> milliseconds(const Config& config, std::string_view key, Seconds fallback) {
-  const auto text = config.text(key);
-  if (!text) return fallback;
-  const auto length = parse_timedelta(*text, "ms");
-  if (!length.ok()) return Error{length.error()}.with_context(key);
-  if (length.value() <= 0)
-    return Error{ErrorCode::invalid_argument, fmt::format("{}: must be above zero", key)};
-  return length;
-}
 
 Result<worker_server::ProfileOptions> profile_options(const Config& config) {
   worker_server::ProfileOptions options;

@@ -1,15 +1,19 @@
-#include "rask/protocol/flame_graph.h"
+#include "rask/diagnostics/flame_graph.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <iterator>
 
+#include "rask/base/units.h"
+#include "rask/diagnostics/markup.h"
 #include "rask/graph/key.h"
 #include "rask/graph/type_name.h"
-#include "rask/wire/utf8.h"
 
 namespace rask {
+
+using diagnostics::escaped;
+
 namespace {
 
 constexpr int kMargin = 10;
@@ -19,25 +23,6 @@ constexpr double kCharWidth = 7.3;    // Of a 12 pixel monospaced font, with som
 constexpr double kBarWidthMin = 0.4;  // Nobody sees less.
 constexpr std::size_t kTextCharsMin = 3;
 constexpr std::string_view kLowLevel = "<low-level>";  // Dask's file of native functions.
-
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : wire::clean_utf8(text)) {
-    if (c == '&')
-      out += "&amp;";
-    else if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '"')
-      out += "&quot;";
-    else if (static_cast<unsigned char>(c) < 0x20)
-      out += ' ';  // XML has no such characters.
-    else
-      out += c;
-  }
-  return out;
-}
 
 // At most `chars` bytes, not cut inside a character.
 std::string shortened(std::string_view text, std::size_t chars) {
@@ -61,11 +46,6 @@ std::string colour(const ProfileNode& node, bool is_root) {
   if (node.filename == kLowLevel) return "#d3d3d3";
   const auto hash = hash_bytes(node.name);
   return fmt::format("hsl({},{}%,{}%)", 8 + hash % 44, 70 + hash / 64 % 25, 58 + hash / 4096 % 14);
-}
-
-std::string time_text(double seconds) {
-  if (seconds < 1) return fmt::format("{:.0f} ms", seconds * 1000);
-  return fmt::format("{:.2f} s", seconds);
 }
 
 class Drawing {
@@ -117,15 +97,9 @@ class Drawing {
       if (node.line_number > 0) text += fmt::format(":{}", node.line_number);
     }
     if (!node.line.empty()) text += "\n" + node.line;
-    // Line ends survive where escaped() would blank them.
-    std::string out;
-    for (std::size_t begin = 0; begin <= text.size();) {
-      const auto end = std::min(text.find('\n', begin), text.size());
-      out += escaped(std::string_view{text}.substr(begin, end - begin)) + "\n";
-      begin = end + 1;
-    }
-    return out + fmt::format("{} samples, {}, {:.1f} %", node.count,
-                             time_text(count * options_.interval), 100 * count / total_);
+    return escaped(text) + fmt::format("\n{} samples, {}, {:.1f} %", node.count,
+                                       format_time(count * options_.interval),
+                                       100 * count / total_);
   }
 
   void bar(const ProfileNode& node, double x, double width, int y, bool is_root) {

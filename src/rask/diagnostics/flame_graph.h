@@ -4,7 +4,7 @@
 #include <string>
 
 #include "rask/base/ids.h"
-#include "rask/protocol/profile.h"
+#include "rask/diagnostics/profile.h"
 
 namespace rask {
 

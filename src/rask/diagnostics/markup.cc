@@ -6,13 +6,14 @@
 #include <vector>
 
 #include "rask/base/units.h"
+#include "rask/wire/utf8.h"
 
 namespace rask::diagnostics {
 
 std::string escaped(std::string_view text) {
   std::string out;
   out.reserve(text.size());
-  for (const char c : text) {
+  for (const char c : wire::clean_utf8(text)) {
     switch (c) {
       case '&':
         out += "&amp;";

@@ -9,7 +9,8 @@
 
 namespace rask::diagnostics {
 
-// As the content of an element or of an attribute: no mark-up, no control characters.
+// As the content of an element or of an attribute: no mark-up, no control characters, and UTF-8
+// whatever it was.
 std::string escaped(std::string_view text);
 
 // A page that needs nothing else, neither files nor a network.   body: mark-up

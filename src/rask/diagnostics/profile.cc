@@ -1,4 +1,4 @@
-#include "rask/protocol/profile.h"
+#include "rask/diagnostics/profile.h"
 
 #include <algorithm>
 

@@ -1,8 +1,8 @@
-#include "rask/protocol/profile.h"
+#include "rask/diagnostics/profile.h"
 
 #include <gmock/gmock.h>
 
-#include "rask/protocol/flame_graph.h"
+#include "rask/diagnostics/flame_graph.h"
 
 namespace rask {
 namespace {

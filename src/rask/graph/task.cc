@@ -126,6 +126,11 @@ wire::Payload task_payload(std::vector<wire::Buffer> frames) {
   return payload;
 }
 
+TaskFailure failure_of(const TaskOutcome& outcome) {
+  const auto* failure = std::get_if<TaskFailure>(&outcome);
+  return failure != nullptr ? *failure : TaskFailure{"Reschedule", {}, {}, {}};
+}
+
 TaskOutcome run_task(const wire::Payload& run_spec, const Lookup& lookup) {
   if (const auto inner = unpickled_run_spec(run_spec)) return run_task(*inner, lookup);
   const std::string_view name = task_function_name(run_spec);

@@ -29,6 +29,8 @@ struct RescheduleRequest {
   bool operator==(const RescheduleRequest&) const = default;
 };
 using TaskOutcome = std::variant<TaskValue, TaskFailure, RescheduleRequest>;
+// Of a call that cannot run elsewhere: to ask for that is a failure too. REQUIRES no TaskValue.
+TaskFailure failure_of(const TaskOutcome& outcome);
 
 // The value of a dependency; an empty one when it is not there.
 using Lookup = std::function<TaskValue(const Key&)>;

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <utility>
 
+#include "rask/graph/actor_class.h"
 #include "rask/wire/compression.h"
 #include "rask/wire/pickle.h"
 
@@ -66,8 +67,13 @@ std::string joined(const std::vector<wire::Buffer>& frames) {
 }
 
 Result<ReadablePayload> from_pickle(std::string_view pickle) {
-  RASK_TRY(const wire::Value tree, wire::read_pickle(pickle));
   wire::Writer writer;
+  if (const auto actor = pickled_actor(pickle)) {
+    Encoder out{writer};
+    encode(out, *actor);
+    return ReadablePayload{wire::Buffer::own(writer.take()), {}};
+  }
+  RASK_TRY(const wire::Value tree, wire::read_pickle(pickle));
   Encoder{writer}.value(tree);
   return ReadablePayload{wire::Buffer::own(writer.take()), {}};
 }

@@ -1,7 +1,7 @@
 // Where tasks spend their time and where they are: what workers have sampled, put together.
 #include <unordered_set>
 
-#include "rask/protocol/profile.h"
+#include "rask/diagnostics/profile.h"
 #include "rask/scheduler_server/impl_internal.h"
 
 namespace rask::scheduler_server {

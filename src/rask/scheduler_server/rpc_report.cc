@@ -2,7 +2,7 @@
 #include <array>
 
 #include "rask/base/log.h"
-#include "rask/protocol/flame_graph.h"
+#include "rask/diagnostics/flame_graph.h"
 #include "rask/scheduler_server/impl_internal.h"
 
 namespace rask::scheduler_server {
@@ -11,7 +11,6 @@ namespace {
 constexpr Seconds kPatience = 20;  // For the profiles of all workers.
 constexpr Seconds kMonitorIntervalMin = 0.01;
 constexpr std::size_t kFailuresMax = 100;
-constexpr Seconds kSampleInterval = 0.01;  // distributed.worker.profile.interval
 
 void add_task(diagnostics::PerformanceReport& report, const TaskStream::Record& record) {
   const auto* erred = std::get_if<protocol::TaskErred>(&record.what);
@@ -25,10 +24,11 @@ void add_task(diagnostics::PerformanceReport& report, const TaskStream::Record& 
         {erred->key.str(), record.worker, erred->exception_text, erred->traceback_text});
 }
 
-diagnostics::PerformanceReport::Profile drawn(const char* title, const Value& answer) {
+diagnostics::PerformanceReport::Profile drawn(const char* title, const Value& answer,
+                                              Seconds interval) {
   const auto tree = parse_profile(answer);
   if (tree.count == 0) return {title, {}};
-  return {title, flame_graph_svg(tree, {.title = {}, .interval = kSampleInterval})};
+  return {title, flame_graph_svg(tree, {.title = {}, .interval = interval})};
 }
 
 // What of a report takes time, on a thread of its own.
@@ -37,6 +37,7 @@ struct Material {
   std::vector<TaskStream::RecordPtr> records;
   std::array<Value, 2> profiles;  // nil: none could be had.
   int open = 2;                   // Of these.
+  Seconds profile_interval = 0;
 };
 
 std::string page_of(Material& material) {
@@ -44,7 +45,8 @@ std::string page_of(Material& material) {
                                                       "Worker Profile (administrative)"};
   for (const auto& record : material.records) add_task(material.report, *record);
   for (const std::size_t i : {0, 1})
-    material.report.profiles.push_back(drawn(kTitles[i], material.profiles[i]));
+    material.report.profiles.push_back(
+        drawn(kTitles[i], material.profiles[i], material.profile_interval));
   return diagnostics::performance_page(material.report);
 }
 
@@ -79,6 +81,7 @@ diagnostics::PerformanceReport SchedulerServer::Impl::report_since(Seconds start
 // The profiles first, as a client would ask for them; then the rest, as it is at that moment.
 void SchedulerServer::Impl::performance_report(const Request& request) {
   auto material = std::make_shared<Material>();
+  material->profile_interval = options.profile_interval;
   for (const std::size_t i : {0, 1}) {
     const auto question = Value::object(
         {{"op", "profile"}, {"reply", true}, {"start", request["start"]}, {"server", i == 1}});

@@ -20,6 +20,7 @@ struct Options {
   std::vector<std::string> addresses = {"tcp://:8786"};  // To listen on; port 0: any free one.
   Seconds lease_validation_interval = 10;  // distributed.scheduler.locks.lease-validation-interval
   Seconds monitor_interval = 0.5;          // distributed.admin.system-monitor.interval
+  Seconds profile_interval = 0.01;         // distributed.worker.profile.interval
   std::vector<std::string> preload;        // Python modules for the lowering process.
   std::vector<std::string> preload_argv;
   bool preload_from_config = false;   // distributed.scheduler.preload names some, too.

@@ -20,6 +20,18 @@ Payload pickled_payload(std::string_view pickle) {
   return {.kind = Payload::Kind::pickled, .header = Buffer::own(header.take()), .frames = {}};
 }
 
+Payload serialized_pickle(std::string pickle) {
+  Writer header;
+  header.map(2);
+  header.text("serializer");
+  header.text("pickle");
+  header.text("writeable");
+  header.array(0);
+  return {.kind = Payload::Kind::serialized,
+          .header = Buffer::own(header.take()),
+          .frames = {Buffer::own(std::move(pickle))}};
+}
+
 std::string_view pickle_of(const Payload& payload) {
   if (payload.kind != Payload::Kind::pickled) return {};
   auto reader = find_field(payload.header.view(), "pickled-obj");

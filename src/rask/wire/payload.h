@@ -29,5 +29,8 @@ struct Payload {
 // none). Source: distributed/protocol/serialize.py, ToPickle.
 Payload pickled_payload(std::string_view pickle);
 std::string_view pickle_of(const Payload& payload);
+// The same as a "__Serialized__" payload, which nobody on its way takes apart. Source:
+// to_serialize.
+Payload serialized_pickle(std::string pickle);
 
 }  // namespace rask::wire

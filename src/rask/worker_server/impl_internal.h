@@ -150,10 +150,14 @@ struct WorkerServer::Impl {
 
   // ---- beside the tasks (calls.cc)
   void run(const Request& request);
-  void actor_execute(const Request& request);
+  void call_actor(const Request& request, std::string_view member);
+  Result<wire::Payload> call_by_name(const Request& request, const Key& key,
+                                     std::string_view member) const;
+  static std::string actor_class_of(const TaskValue& actor);
+  wire::Payload payload_for_peer(const Key& key, const TaskValue& value, bool plain_only) const;
   void keep_actor(const Key& key, const TaskValue& value);
   void forget_actor(const Key& key);
-  void answer_from(const std::string& executor, const Request& request,
+  void answer_from(const std::string& executor, const Request& request, bool plain_only,
                    std::function<TaskOutcome()> call);
 
   comm::EventLoop& loop;

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "rask/base/ids.h"
-#include "rask/protocol/profile.h"
+#include "rask/diagnostics/profile.h"
 
 namespace rask::worker_server {
 

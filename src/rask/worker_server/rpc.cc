@@ -2,11 +2,12 @@
 #include <dlfcn.h>
 
 #include <filesystem>
-#include <fstream>
 
 #include "rask/base/log.h"
+#include "rask/executor/files.h"
 #include "rask/graph/task.h"
 #include "rask/protocol/forward_logging.h"
+#include "rask/protocol/payloads.h"
 #include "rask/worker_server/impl_internal.h"
 
 namespace rask::worker_server {
@@ -24,9 +25,8 @@ namespace {
 
 // A value of a tree as what the store holds: a payload as it came, plain data encoded again.
 TaskValue stored(const Value& value) {
-  if (const auto* payload = value.get_if<wire::Payload>()) return TaskValue::from_payload(*payload);
-  return TaskValue::from_payload(
-      {.kind = wire::Payload::Kind::inlined, .header = {}, .frames = {wire::encode(value)[0]}});
+  const auto* payload = value.get_if<wire::Payload>();
+  return TaskValue::from_payload(payload != nullptr ? *payload : protocol::inlined(value));
 }
 
 // Writes an uploaded file beside the worker's other files; a library is loaded at once.
@@ -37,12 +37,7 @@ Result<Ok> keep_file(const std::string& folder, std::string_view name, std::stri
   std::error_code failed;
   fs::create_directories(path.parent_path(), failed);
   fs::remove(path, failed);  // A library that is loaded must not be written over in place.
-  std::ofstream file{path, std::ios::binary};
-  file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  file.close();
-  if (!file) {
-    return Error{ErrorCode::invalid_argument, fmt::format("cannot write {}", path.string())};
-  }
+  RASK_TRY([[maybe_unused]] const auto written, write_file(path, bytes));
   if (load && path.extension() == ".so") {
     if (::dlopen(fs::absolute(path).c_str(), RTLD_NOW | RTLD_GLOBAL) == nullptr) {
       return Error{ErrorCode::invalid_argument,
@@ -129,7 +124,9 @@ void WorkerServer::Impl::add_handlers() {
     close(std::string{r["reason"].as_text("worker-close")}, r["nanny"].as_bool(true), false);
   });
   server.on("run", [this](const Request& r) { run(r); });
-  server.on("actor_execute", [this](const Request& r) { actor_execute(r); });
+  server.on("actor_execute", [this](const Request& r) { call_actor(r, r["function"].as_text()); });
+  server.on("actor_attribute",
+            [this](const Request& r) { call_actor(r, r["attribute"].as_text()); });
   server.on("gather", [this](const Request& r) { gather(r); });
   add_profile_handlers();
   add_python_handlers();
@@ -156,12 +153,10 @@ void WorkerServer::Impl::add_python_handlers() {
   }
   for (const char* op : {"benchmark_disk", "benchmark_memory", "benchmark_network"})
     server.on(op, [](const Request& r) { r.reply(Value::Map{}); });
-  for (const char* op : {"run_coroutine", "actor_attribute"}) {
-    server.on(op, [op](const Request& r) {
-      r.reply(comm::error_reply("TypeError",
-                                fmt::format("{}: this worker is native and runs no Python", op)));
-    });
-  }
+  server.on("run_coroutine", [](const Request& r) {
+    r.reply(
+        comm::error_reply("TypeError", "run_coroutine: this worker is native and runs no Python"));
+  });
 }
 
 }  // namespace rask::worker_server

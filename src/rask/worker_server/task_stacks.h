@@ -4,9 +4,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "rask/diagnostics/profile.h"
 #include "rask/executor/stack_sampler.h"
 #include "rask/executor/symbols.h"
-#include "rask/protocol/profile.h"
 
 namespace rask::worker_server {
 

@@ -129,8 +129,7 @@ bool is_same_host(const std::string& peer, const std::string& own) {
 
 }  // namespace
 
-// ---- Giving
-// ---------------------------------------------------------------------------------------
+// ---- Giving -------------------------------------------------------------------------------------
 
 void WorkerServer::Impl::get_data(const Request& request) {
   const auto& peer = request.connection()->peer();
@@ -148,15 +147,16 @@ void WorkerServer::Impl::get_data(const Request& request) {
   root.text("status");
   root.text("OK");
   root.text("data");
-  std::vector<std::pair<const Value*, const TaskValue*>> found;
+  using Entry = decltype(data)::value_type;
+  std::vector<std::pair<const Value*, const Entry*>> found;
   for (const Value& key : request["keys"].as_array()) {
-    const auto entry = data.find(Key::from_msgpack(wire::encode(key)[0].view()));
-    if (entry != data.end()) found.emplace_back(&key, &entry->second);
+    const auto entry = data.find(key_of(key));
+    if (entry != data.end()) found.emplace_back(&key, &*entry);
   }
   root.map(found.size());
-  for (const auto& [key, value] : found) {
+  for (const auto& [key, entry] : found) {
     message.value(*key);
-    message.payload(value->to_payload(!peer.dense));
+    message.payload(payload_for_peer(entry->first, entry->second, !peer.dense));
   }
   request.connection()->send(message.take());
   server.when_acknowledged(request.connection(), [this] { --outgoing_count; });
