@@ -8,6 +8,7 @@
 // Prints:
 //   Python counted 6 words, "be" 2 times
 //   a task has told both: 7 words, sum 15
+//   builtins.TypeError: 'int' object is not iterable
 // Python makes actors of this program's class too:
 //   tally = client.submit(native("Tally"), 100, actor=True).result()
 //   tally.add(5).result(), tally.sum
@@ -54,6 +55,11 @@ int main(int argc, char** argv) {
   const int sum = client.submit<tell>(words, tally).result();
   std::cout << "a task has told both: " << counter.call<int>("total").result() << " words, sum "
             << sum << "\n";
+  try {
+    counter.call<void>("update", 5).result();
+  } catch (const rask::TaskError& error) {
+    std::cout << error.type << ": " << error.message << "\n";
+  }
   client.publish_dataset("words", words);
   client.publish_dataset("tally", tally);
 }

@@ -6,6 +6,7 @@
 #include "rask/client/current.h"
 #include "rask/client/keys.h"
 #include "rask/graph/task_context.h"
+#include "rask/protocol/payloads.h"
 
 namespace rask {
 
@@ -78,7 +79,7 @@ void take_reply(ActorAnswer& answer, const ActorPlace& place,
     if (of_scheduler) return answer.set(failed(place, {ErrorCode::peer_lost, failure->message}));
     return answer.set(std::make_exception_ptr(*std::move(failure)));
   }
-  answer.set(payload_of(reply.value()["result"]));
+  answer.set(protocol::payload_in(reply.value()["result"]));
 }
 
 // An actor that calls another of its worker is on the thread that would have to run the call.

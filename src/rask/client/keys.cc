@@ -6,7 +6,6 @@
 
 #include "rask/executor/files.h"
 #include "rask/graph/failure.h"
-#include "rask/protocol/payloads.h"
 #include "rask/wire/message.h"
 
 namespace rask::internal {
@@ -45,11 +44,6 @@ std::vector<std::string> texts_of(const wire::Value& list) {
   std::vector<std::string> texts;
   for (const wire::Value& item : list.as_array()) texts.push_back(text_of(item));
   return texts;
-}
-
-wire::Payload payload_of(const wire::Value& value) {
-  const auto* payload = value.get_if<wire::Payload>();
-  return payload != nullptr ? *payload : protocol::inlined(value);
 }
 
 std::optional<TaskError> failure_in(const wire::Value& reply, const std::string& worker,

@@ -23,8 +23,6 @@ wire::Value list_of(const std::vector<std::string>& texts);
 wire::Value list_or_nil(const std::vector<std::string>& texts);
 std::vector<std::string> texts_of(const wire::Value& list);  // Keys as people write them.
 std::string text_of(const wire::Value& value);
-// A result in a reply, which may stand there as plain data.
-wire::Payload payload_of(const wire::Value& value);
 // What a worker answered with {"status": "error"}, as the failure of that key.
 std::optional<TaskError> failure_in(const wire::Value& reply, const std::string& worker,
                                     const std::string& key);

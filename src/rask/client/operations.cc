@@ -10,6 +10,7 @@
 #include "rask/client/keys.h"
 #include "rask/graph/pickled_task.h"
 #include "rask/protocol/forward_logging.h"
+#include "rask/protocol/payloads.h"
 #include "rask/wire/pickle_writer.h"
 
 namespace rask {
@@ -61,7 +62,7 @@ std::map<std::string, wire::Payload> Client::run_payload(const wire::Payload& ca
   for (const auto& [worker, reply] : replies.as_map()) {
     const std::string address{worker.as_text()};
     if (const auto failure = internal::failure_in(reply, address, "run")) throw *failure;
-    results.emplace(address, internal::payload_of(reply["result"]));
+    results.emplace(address, protocol::payload_in(reply["result"]));
   }
   return results;
 }

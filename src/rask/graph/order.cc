@@ -4,6 +4,8 @@
 #include <array>
 #include <cstddef>
 #include <limits>
+#include <numeric>
+#include <random>
 #include <ranges>
 #include <utility>
 
@@ -37,6 +39,8 @@ constexpr std::array kWays{
 };
 constexpr std::size_t kWaysIfLarge = 4;
 constexpr std::uint32_t kLarge = 1 << 15;  // Tasks, above which more would take too long.
+constexpr std::uint32_t kSmall = 1 << 11;  // Up to which there is time to try again, so many times:
+constexpr std::uint32_t kRenumberings = 4;
 
 /// No order can hold fewer results than some task has inputs, and itself.
 std::uint32_t least_held(const Shape& shape) {
@@ -109,30 +113,71 @@ class PutOff {
   std::vector<Task> backwards_;
 };
 
+struct Best {
+  std::uint32_t peak = std::numeric_limits<std::uint32_t>::max();
+  std::vector<Task> sequence = {};
+};
+
+Best best_way(const Shape& shape, std::uint32_t least) {
+  std::optional<Shape> turned;
+  Best best;
+  const bool large = shape.dag.size() > kLarge;
+  for (const Way& way : std::span(kWays).first(large ? kWaysIfLarge : kWays.size())) {
+    if (way.from_end && !turned) turned = shape_of(turned_round(shape));
+    std::vector<Task> sequence = walk(way.from_end ? *turned : shape, way.strategy);
+    if (way.from_end) std::ranges::reverse(sequence);
+    RASK_ASSERT(sequence.size() == shape.dag.size());
+    if (!large) sequence = PutOff(shape).run(sequence);
+    const std::uint32_t peak = peak_held(shape.dag, sequence);
+    if (peak < best.peak) best = {peak, std::move(sequence)};
+    if (best.peak <= least) break;
+  }
+  if (large) best.sequence = PutOff(shape).run(best.sequence);
+  return best;
+}
+
+/// The same graph with other numbers for its tasks. Of two that are alike a walk takes the one with
+/// the lower number, and that is luck.
+class Renumbered {
+ public:
+  Renumbered(const Shape& shape, std::uint32_t seed) : names_(shape.dag.size()) {
+    std::iota(names_.begin(), names_.end(), Task{0});
+    std::ranges::shuffle(names_, std::mt19937{seed});
+    std::vector<Task> number_of(names_.size());
+    for (Task number = 0; number < names_.size(); ++number) number_of[names_[number]] = number;
+    dependencies_.reserve(shape.dag.dependencies.size());
+    for (const Task name : names_) {
+      for (const Task dependency : shape.dag.of(name))
+        dependencies_.push_back(number_of[dependency]);
+      offsets_.push_back(static_cast<std::uint32_t>(dependencies_.size()));
+    }
+  }
+
+  Dag dag() const { return {.offsets = offsets_, .dependencies = dependencies_}; }
+  Task name_of(Task number) const { return names_[number]; }
+
+ private:
+  std::vector<Task> names_;
+  std::vector<std::uint32_t> offsets_{0};
+  std::vector<Task> dependencies_;
+};
+
 }  // namespace
 
 std::optional<std::vector<std::uint32_t>> order(const Dag& dag) {
   const auto shape = shape_of(dag);
   if (!shape) return std::nullopt;
   const std::uint32_t least = least_held(*shape);
-  std::optional<Shape> turned;
-  std::vector<std::uint32_t> best;
-  std::uint32_t best_peak = std::numeric_limits<std::uint32_t>::max();
-  const bool large = dag.size() > kLarge;
-  for (const Way& way : std::span(kWays).first(large ? kWaysIfLarge : kWays.size())) {
-    if (way.from_end && !turned) turned = shape_of(turned_round(*shape));
-    std::vector<std::uint32_t> sequence = walk(way.from_end ? *turned : *shape, way.strategy);
-    if (way.from_end) std::ranges::reverse(sequence);
-    RASK_ASSERT(sequence.size() == dag.size());
-    if (!large) sequence = PutOff(*shape).run(sequence);
-    const std::uint32_t peak = peak_held(dag, sequence);
-    if (peak < best_peak) {
-      best_peak = peak;
-      best = std::move(sequence);
-    }
-    if (best_peak <= least) break;
+  Best best = best_way(*shape, least);
+  if (dag.size() > kSmall) return std::move(best.sequence);
+  for (std::uint32_t seed = 1; seed <= kRenumberings && best.peak > least; ++seed) {
+    const Renumbered other{*shape, seed};
+    Best found = best_way(shape_of(other.dag()).value(), least);
+    if (found.peak >= best.peak) continue;
+    for (Task& task : found.sequence) task = other.name_of(task);
+    best = std::move(found);
   }
-  return large ? PutOff(*shape).run(best) : best;
+  return std::move(best.sequence);
 }
 
 std::uint32_t peak_held(const Dag& dag, std::span<const std::uint32_t> sequence) {

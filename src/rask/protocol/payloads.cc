@@ -17,6 +17,11 @@ Payload inlined(const wire::Value& value) {
   return payload;
 }
 
+Payload payload_in(const wire::Value& field) {
+  const auto* payload = field.get_if<Payload>();
+  return payload != nullptr ? *payload : inlined(field);
+}
+
 Result<wire::Value> tree(const Payload& payload) {
   if (is_none(payload)) return wire::Value{};
   if (payload.kind != Payload::Kind::inlined) return wire::Value{payload};

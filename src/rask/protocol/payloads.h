@@ -19,6 +19,8 @@ bool is_none(const Payload& payload);
 // payload.
 //   errors   corrupt_message: not one MessagePack value
 Payload inlined(const wire::Value& value);
+// What stands in a tree where peers may put a payload or plain data.
+Payload payload_in(const wire::Value& field);
 Result<wire::Value> tree(const Payload& payload);
 inline Result<wire::Value> tree(const OtherMessage& message) { return tree(message.whole); }
 

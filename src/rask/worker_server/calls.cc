@@ -9,11 +9,6 @@
 namespace rask::worker_server {
 namespace {
 
-wire::Payload call_in(const Value& field) {
-  const auto* payload = field.get_if<wire::Payload>();
-  return payload != nullptr ? *payload : protocol::inlined(field);
-}
-
 Value reply_of(const TaskOutcome& outcome, bool plain_only) {
   if (const auto* value = std::get_if<TaskValue>(&outcome))
     return Value::object({{"status", "OK"}, {"result", Value{value->to_payload(plain_only)}}});
@@ -39,7 +34,7 @@ void WorkerServer::Impl::answer_from(const std::string& executor, const Request&
 }
 
 void WorkerServer::Impl::run(const Request& request) {
-  const auto run_spec = call_in(request["function"]);
+  const auto run_spec = protocol::payload_in(request["function"]);
   if (!is_native_task(run_spec)) {
     return request.reply(comm::error_reply(
         "TypeError", "this worker is native: it runs C++ functions that it knows, not Python"));
@@ -96,7 +91,8 @@ Result<wire::Payload> WorkerServer::Impl::call_by_name(const Request& request, c
         fmt::format("{}.{} is a C++ function, which takes no named arguments", name, member)};
   }
   std::vector<wire::Payload> arguments;
-  for (const Value& argument : request["args"].as_array()) arguments.push_back(call_in(argument));
+  for (const Value& argument : request["args"].as_array())
+    arguments.push_back(protocol::payload_in(argument));
   return member_call(name, member, key, arguments);
 }
 
@@ -113,7 +109,7 @@ void WorkerServer::Impl::call_actor(const Request& request, std::string_view mem
                   "this worker holds no actor " + key.str() + ": it was released or lost");
   }
   const auto& arguments = request["args"].as_array();
-  const auto given = arguments.size() == 1 ? call_in(arguments[0]) : wire::Payload{};
+  const auto given = arguments.size() == 1 ? protocol::payload_in(arguments[0]) : wire::Payload{};
   const bool is_native = is_native_task(given);
   const auto made = is_native ? Result<wire::Payload>{given} : call_by_name(request, key, member);
   if (!made.ok()) return refuse("rask::ArgumentError", made.error().message);

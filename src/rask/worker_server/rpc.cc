@@ -23,12 +23,6 @@ Value value_of(const Key& key) {
 
 namespace {
 
-// A value of a tree as what the store holds: a payload as it came, plain data encoded again.
-TaskValue stored(const Value& value) {
-  const auto* payload = value.get_if<wire::Payload>();
-  return TaskValue::from_payload(payload != nullptr ? *payload : protocol::inlined(value));
-}
-
 // Writes an uploaded file beside the worker's other files; a library is loaded at once.
 Result<Ok> keep_file(const std::string& folder, std::string_view name, std::string_view bytes,
                      bool load) {
@@ -65,7 +59,7 @@ void WorkerServer::Impl::update_data(const Request& request) {
   Value::Map sizes;
   for (const auto& [name, value] : request["data"].as_map()) {
     const Key key = key_of(name);
-    auto kept = stored(value);
+    auto kept = TaskValue::from_payload(protocol::payload_in(value));
     const auto nbytes = static_cast<std::int64_t>(kept.nbytes());
     data.insert_or_assign(key, std::move(kept));
     update.nbytes.emplace_back(key, nbytes);
