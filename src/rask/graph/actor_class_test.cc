@@ -14,7 +14,7 @@ using ::testing::HasSubstr;
 
 // As client/actor.h makes it of a method.
 double add(const std::shared_ptr<const std::string>& actor, double more, const std::string& unit) {
-  return actor->size() + more + static_cast<double>(unit.size());
+  return static_cast<double>(actor->size() + unit.size()) + more;
 }
 
 ActorPlace place() { return {Key{"Counter-1"}, "tcp://127.0.0.1:1234"}; }

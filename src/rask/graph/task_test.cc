@@ -75,11 +75,6 @@ T result_of(const TaskOutcome& outcome) {
   return *std::get<TaskValue>(outcome).as<T>().value();
 }
 
-TaskFailure failure_of(const TaskOutcome& outcome) {
-  const auto* failure = std::get_if<TaskFailure>(&outcome);
-  return failure == nullptr ? TaskFailure{} : *failure;
-}
-
 TEST(RunTask, calls_the_function_with_its_arguments) {
   EXPECT_EQ(result_of<int>(run_task(call_of<app::inc>(41), no_values)), 42);
   EXPECT_EQ(result_of<double>(run_task(call_of<app::mean>(std::vector{1.0, 2.0}), no_values)), 1.5);
