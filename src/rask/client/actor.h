@@ -292,6 +292,8 @@ class PythonActor : public internal::ActorBase {
       return plain(std::string{argument});
     } else {
       static_assert(Encodable<A>, "rask: an argument of this call cannot cross to another process");
+      static_assert(!internal::ActorHandle<A>,
+                    "rask: Python reads actors as results of tasks, not inside of a call");
       const std::shared_ptr<const void> owner{&argument, [](const void*) {}};
       return encode_payload(value_type<A>(), owner, true);
     }
@@ -345,8 +347,7 @@ struct ActorRegistration<C(P...), M...> {
 
 /// Lets Python make actors of a class and call those of its members:
 ///
-///   const bool registered = rask::register_actor<Counter(int), &Counter::increment,
-///   &Counter::n>();
+///   const bool entered = rask::register_actor<Counter(int), &Counter::increment, &Counter::n>();
 ///
 ///   counter = client.submit(native("Counter"), 10, actor=True).result()   # Python
 ///   counter.increment(1).result(); counter.n
