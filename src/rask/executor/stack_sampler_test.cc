@@ -3,11 +3,13 @@
 #include <gmock/gmock.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <fstream>
 #include <functional>
 #include <future>
 #include <string>
@@ -20,6 +22,7 @@ namespace {
 
 std::atomic<bool> g_stop{false};
 std::atomic<bool> g_inside{false};
+std::atomic<pid_t> g_thread{0};
 
 // In no table of dynamic symbols: the names come from the program's own.
 [[gnu::noinline]] int inner_function() {
@@ -41,6 +44,7 @@ std::atomic<bool> g_inside{false};
 
 [[gnu::noinline]] int polls_for_ever(int pipe) {
   pollfd wanted{.fd = pipe, .events = POLLIN, .revents = 0};
+  g_thread.store(::gettid());
   g_inside.store(true);
   return ::poll(&wanted, 1, -1) + 1;
 }
@@ -68,6 +72,20 @@ std::thread task_thread(StackSampler& sampler, std::function<void()> body) {
   }};
   while (!app::g_inside.load()) std::this_thread::yield();
   return thread;
+}
+
+// Until that thread waits in poll(): a signal that meets it on its way there would end the wait.
+void await_poll(pid_t thread) {
+#ifdef SYS_poll
+  const auto poll = std::to_string(SYS_poll) + " ";
+#else
+  const auto poll = std::to_string(SYS_ppoll) + " ";
+#endif
+  const auto path = "/proc/self/task/" + std::to_string(thread) + "/syscall";
+  for (std::string status; !status.starts_with(poll); std::this_thread::yield()) {
+    std::ifstream file{path};
+    std::getline(file, status);
+  }
 }
 
 // Asks until a sample is as wanted; none within ten seconds: an empty one.
@@ -155,6 +173,7 @@ TEST(StackSampler, does_not_interrupt_a_wait_that_would_end) {
   Pipe pipe;
   int result = 0;
   auto thread = task_thread(sampler, [&] { result = app::polls_for_ever(pipe.ends[0]); });
+  await_poll(app::g_thread);
   const auto sample = sample_where(sampler, [](const StackSample& one) { return one.waits; });
   for (int i = 0; i < 100; ++i) {
     sampler.request();
