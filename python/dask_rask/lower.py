@@ -19,13 +19,9 @@ answers the one submission with an error and starts another.
 from __future__ import annotations
 
 import asyncio
-import copyreg
 import gc
-import io
 import logging
-import operator
 import os
-import pickle
 import socket
 import struct
 import sys
@@ -46,6 +42,7 @@ from distributed.versions import get_versions
 
 from dask_rask import missing, order, stand_in
 from dask_rask.native import lower_native
+from dask_rask.task_pickler import TaskPickler
 
 try:
     from distributed.shuffle._core import P2PBarrierTask
@@ -57,7 +54,6 @@ logger = logging.getLogger("rask.lower")
 SOCKET_FD = 3
 SLICE_TASKS = 2_000  # The scheduler serves nobody else while it takes one.
 PART_BYTES = 8 << 20
-IN_BAND_MAX = 1 << 16  # Larger buffers travel beside the pickle, and are not copied.
 
 Frames = list[Any]
 Key = Any
@@ -191,46 +187,6 @@ def plain_map(found: dict[str, Any]) -> dict[str, Any]:
     return plain
 
 
-class TaskPickler:
-    """Pickles run_specs as distributed does, but small buffers stay inside, and faster.
-
-    Most of the time of pickling a Task goes into its __getstate__, which is Python; here the same
-    state is fetched by C.
-    """
-
-    def __init__(self) -> None:
-        self.file = io.BytesIO()
-        self.buffers: list[memoryview] = []
-        self.pickler = pickle.Pickler(self.file, protocol=5, buffer_callback=self.keep_inside)
-        self.pickler.dispatch_table = {**copyreg.dispatch_table, Task: self.reduce_task}
-        self.state_of = operator.attrgetter(*Task.get_all_slots())
-
-    def keep_inside(self, buffer: pickle.PickleBuffer) -> bool:
-        raw = buffer.raw()
-        if raw.nbytes <= IN_BAND_MAX:
-            return True
-        self.buffers.append(raw)
-        return False
-
-    def reduce_task(self, task: Task) -> tuple[Any, ...]:
-        return copyreg.__newobj__, (Task,), self.state_of(task)
-
-    def dumps(self, task: GraphNode) -> tuple[bytes, list[memoryview]]:
-        """The pickle, and the large buffers that go beside it."""
-        self.file.seek(0)
-        self.file.truncate()
-        self.pickler.clear_memo()
-        self.buffers = []
-        try:
-            self.pickler.dump(task)
-            pickled = self.file.getvalue()
-            if b"__main__" not in pickled:
-                return pickled, self.buffers
-        except Exception:
-            pass  # What pickle cannot do, cloudpickle can.
-        return dumps_object(task), []
-
-
 # A stock worker reads a run_spec as a part of the message that brings it: one that it cannot import
 # would cost its connection, and soon every worker its life. Inside of this it costs the task. A
 # coroutine function gets a loop of its own: nobody here can tell it from others.
@@ -347,9 +303,9 @@ def write_parts(
     tasks: dict[Key, GraphNode],
     annotations: Annotations,
     stopgaps: missing.Stopgaps,
+    pickler: TaskPickler,
 ) -> Iterator[Frames]:
     part = PartWriter()
-    pickler = TaskPickler()
     annotations.start_part()
     for key, priority in zip(keys, priorities):
         task = tasks[key]
@@ -417,10 +373,11 @@ def lowered(fields: dict[str, Any], stopgaps: missing.Stopgaps) -> Iterator[Fram
         "fifo_timeout": parse_timedelta(fields.get("fifo_timeout") or 0),
         "actors": list(wanted) if actors is True else list(actors),
     }
+    pickler = TaskPickler()
     known = [key for key in wanted if key not in tasks]  # To the scheduler, it is hoped.
     is_shuffle = any(isinstance(task, P2PBarrierTask) for task in tasks.values())
     for keys, priorities, slice_fields in Slices(sequence, wanted, whole=is_shuffle):
-        yield from write_parts(keys, priorities, tasks, annotations, stopgaps)
+        yield from write_parts(keys, priorities, tasks, annotations, stopgaps, pickler)
         yield answer("slice", {**whole, **slice_fields, "known": known})
         known = []
     if known:

@@ -67,7 +67,7 @@ class Stopgaps:
 
     def are_in(self, pickled: bytes) -> bool:
         """Whether something in this pickle could not be imported."""
-        return any(module in pickled for module in self.of_modules)
+        return bool(self.of_modules) and any(module in pickled for module in self.of_modules)
 
     def make(self, module: str, name: str) -> Any:
         self.of_modules.add(module.encode())

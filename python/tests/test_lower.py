@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+import math
+import operator
 import pickle
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
+import numpy
 import pytest
 from dask._task_spec import Task, TaskRef
 
 from dask_rask import order
 from dask_rask.lower import SLICE_TASKS, Slices
 from dask_rask.missing import Stopgaps
+from dask_rask.task_pickler import TaskPickler
 
 PACKAGE = """
 import enum
@@ -105,3 +112,67 @@ def test_slices_hold_what_later_ones_need() -> None:
 def test_an_order_that_cannot_be_followed_makes_one_slice() -> None:
     tasks = chain(2 * SLICE_TASKS)
     assert len(slices_of(tasks, {0}, {key: -key for key in tasks})) == 1
+
+
+def closure(y: int) -> Any:
+    return cloudpickle.loads(cloudpickle.dumps(lambda *xs: sum(xs) + y))
+
+
+class Accumulator:
+    """A callable with state, which both the function and an argument may be."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def __call__(self, *args: Any) -> list[int]:
+        for other in args:
+            if isinstance(other, Accumulator):
+                other.seen.append(1)
+        return self.seen
+
+
+@pytest.mark.parametrize("function", [max, math.hypot, closure(1), closure(2), operator.add])
+def test_tasks_that_share_a_function_are_pickled_like_others(function: Any) -> None:
+    pickler = TaskPickler()
+    values = {"a": 3, "b": 4}
+    for place in range(4):  # The first is pickled by itself.
+        task = Task(("t", place), function, TaskRef("a"), TaskRef("b"))
+        pickled, buffers = pickler.dumps(task)
+        again = pickle.loads(pickled)
+        assert not buffers
+        assert (again.key, again.dependencies) == (task.key, task.dependencies)
+        assert again(values) == task(values)
+        plain = Task(("plain", place), function, place, 10)
+        assert pickle.loads(pickler.dumps(plain)[0])() == plain()
+
+
+def test_what_function_and_arguments_share_stays_one_object() -> None:
+    function = Accumulator()
+    task = Task("t", function, function)
+    pickler = TaskPickler()
+    for _ in range(3):
+        assert pickle.loads(pickler.dumps(task)[0])() == [1]
+
+
+def test_a_function_that_no_module_has_is_pickled_once() -> None:
+    function = closure(1)
+    pickler = TaskPickler()
+    beginnings = {pickler.dumps(Task(i, function, TaskRef("a")))[0][:400] for i in range(100)}
+    assert len(beginnings) == 2
+
+
+def test_large_buffers_go_beside_the_pickle_of_a_shared_function() -> None:
+    pickler = TaskPickler()
+    array = numpy.arange(100_000)
+    for _ in range(3):
+        pickled, buffers = pickler.dumps(Task("t", numpy.sum, array))
+        assert len(pickled) < 1_000 and len(buffers) == 1
+        assert pickle.loads(pickled, buffers=buffers)() == array.sum()
+
+
+def test_what_nothing_can_pickle_is_an_error_each_time() -> None:
+    pickler = TaskPickler()
+    task = Task("t", functools.partial(max, threading.Lock()), 1)
+    for _ in range(3):
+        with pytest.raises(TypeError, match="lock"):
+            pickler.dumps(task)
