@@ -1,4 +1,5 @@
-"""Makes the kept inputs of the protocol fuzz targets: recorded batches and hand-made dense ones.
+"""Makes the kept inputs of the protocol fuzz targets (recorded batches and hand-made dense ones)
+and of scheduler_lowering.
 
 python tests/fuzz/make_protocol_corpus.py      (needs msgpack)
 """
@@ -78,15 +79,61 @@ DENSE = {
     ],
 }
 
+PICKLED = msgpack.dumps({"pickled-obj": b"x", "num-sub-frames": 0, "compression": []})
+RUN = {"__Pickled__": 1}
+BARRIER = [b"spec", 2, [0, 0, [1, 2], 1]]
+FIELDS = {"submitting_task": None, "fifo_timeout": 60.0, "actors": []}
+CONVERSATIONS = [
+    [
+        ["ready", {"packages": {"dask": "2026.8.0"}}],
+        ["part", [["a", ("b", 0), 3], [[[], RUN, None, 0], [[["a"]], 7, ANNOTATIONS, 1]]]],
+        ["part", [["c"], [[[["a"], [("b", 0)]], RUN, ANNOTATIONS, 2]]]],
+    ],
+    [
+        ["part", [["a", ("b", 0)], [[[], RUN, None, 0], [[["a"]], 7, ANNOTATIONS, 1]]]],
+        ["part", [["c"], [[[["a"], [("b", 0)]], RUN, ANNOTATIONS, 2]]]],
+        ["slice", FIELDS | {"wanted": [2], "known": ["x"], "held": [0, 1], "release": []}],
+        ["part", [["d"], [[[["a"], ["c"]], RUN, None, 3]]]],
+        ["slice", FIELDS | {"wanted": [0], "known": [], "held": [], "release": ["a", ("b", 0)]}],
+        ["done", {}],
+    ],
+    [
+        ["part", [["a", "b"], [[[["b"]], RUN, None, 0], [[["a"]], 7, None, 1]]]],
+        ["slice", FIELDS | {"wanted": [0, 1], "known": ["a"], "actors": ["a"]}],
+        ["part", [["a", "a"], [[[["a"]], RUN, None, 0], [[0], 7, None, -1]]]],
+        ["slice", FIELDS | {"wanted": [0], "submitting_task": "b", "fifo_timeout": -1}],
+    ],
+    [
+        ["part", [["t", "s"], [[[], RUN, None, 0], [[["t"]], 7, None, 1, BARRIER]]]],
+        ["slice", FIELDS | {"wanted": [1]}],
+        ["question", {"op": "who_has", "keys": ["t"]}],
+        ["failed", {"status": "uncaught-error", "exception_text": "x"}],
+    ],
+]
 
-def write(direction: str, root: bytes, others: list[bytes]) -> None:
+
+def packed(root: bytes, others: list[bytes]) -> bytes:
     sizes = b"".join(struct.pack("<H", len(frame)) for frame in others)
-    data = bytes([len(others)]) + sizes + b"".join(others) + root
-    if len(others) > 15 or len(data) > SIZE_MAX:
-        return
-    folder = HERE / "corpus" / f"protocol_{direction}"
+    return bytes([len(others)]) + sizes + b"".join(others) + root
+
+
+def keep(target: str, data: bytes) -> None:
+    folder = HERE / "corpus" / target
     folder.mkdir(parents=True, exist_ok=True)
     (folder / hashlib.sha1(data).hexdigest()[:12]).write_bytes(data)
+
+
+def write(direction: str, root: bytes, others: list[bytes]) -> None:
+    data = packed(root, others)
+    if len(others) <= 15 and len(data) <= SIZE_MAX:
+        keep(f"protocol_{direction}", data)
+
+
+def write_conversation(messages: list) -> None:
+    parts = [packed(msgpack.dumps(message), [PICKLED]) for message in messages]
+    said = [struct.pack("<H", len(part)) + part for part in parts]
+    for end in range(1, len(said) + 1):
+        keep("scheduler_lowering", b"".join(said[:end]))
 
 
 def main() -> None:
@@ -98,6 +145,8 @@ def main() -> None:
             write(direction, msgpack.dumps([message]), [HEADER, b"frame"])
         without_frames = [m for m in messages if "__Serialized__" not in repr(m)]
         write(direction, msgpack.dumps(without_frames), [])
+    for messages in CONVERSATIONS:
+        write_conversation(messages)
 
 
 if __name__ == "__main__":

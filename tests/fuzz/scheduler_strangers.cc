@@ -50,7 +50,9 @@ class Choices {
 
 Options options_of(Choices& choices) {
   Options options;
-  if (choices.flag()) options.worker_saturation = 1.1;
+  const std::size_t which = choices.below(4);
+  if (which % 2 == 1) options.worker_saturation = 1.1;
+  if (which / 2 == 1) options.forgets_max = 1;
   options.idle_timeout = 5;
   options.validate = true;
   return options;

@@ -21,6 +21,8 @@ Settings Scenario::draw_settings(std::uint64_t seed) {
   if (random.chance(0.4)) settings.gather_busy = random.between(0.0, 0.3);
   if (random.chance(0.1)) settings.gather_undecodable = 0.05;
   settings.batches = random.chance(0.6);
+  if (random.chance(0.3))
+    settings.scheduler.forgets_max = static_cast<std::size_t>(random.between(1, 5));
   return settings;
 }
 

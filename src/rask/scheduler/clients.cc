@@ -243,6 +243,7 @@ std::vector<Key> State::retry(std::span<const Key> asked) {
 
 void State::restart() {
   log(20, "Restarting workers and releasing all keys");
+  forgets_left = SIZE_MAX;
   for (std::uint32_t client = 0; client < clients.size(); ++client) {
     for (const auto id : clients[client]->wants_what.ids()) release_key(client, id);
   }

@@ -15,6 +15,54 @@ TEST(Clients, a_removed_client_lets_go_of_everything) {
   EXPECT_EQ(rig.from_client(protocol::HeartbeatClient{}), Lines{});
 }
 
+// Forgets three tasks at once; its client has let go of a chain of ten that was done.
+struct ForgettingRig : Rig {
+  ForgettingRig() : Rig{options()} {
+    const auto alice = add_worker("alice");
+    std::vector<T> chain{{"0", {}, {}}};
+    for (int i = 1; i < 10; ++i) chain.push_back({std::to_string(i), {std::to_string(i - 1)}, {}});
+    update_graph(chain, {"9"});
+    for (int i = 0; i < 10; ++i) finish(alice, std::to_string(i));
+    from_client(protocol::ClientReleasesKeys{keys_of({"9"}), "release"});
+  }
+  static Options options() {
+    auto options = test_options();
+    options.forgets_max = 3;
+    return options;
+  }
+};
+
+TEST(Clients, a_large_graph_is_forgotten_bit_by_bit) {
+  ForgettingRig rig;
+  EXPECT_EQ(rig.state("9"), "unknown");  // What was in memory goes at once.
+  for (const std::size_t left : {7, 4, 1}) {
+    EXPECT_EQ(rig.scheduler.task_count(), left);
+    EXPECT_TRUE(rig.scheduler.has_work_left());
+    EXPECT_EQ(rig.scheduler.next_deadline(), rig.now);
+    rig.tick(0);
+  }
+  EXPECT_EQ(rig.scheduler.task_count(), 0u);
+  EXPECT_FALSE(rig.scheduler.has_work_left());
+}
+
+TEST(Clients, what_is_needed_again_before_it_is_forgotten_stays) {
+  ForgettingRig rig;
+  EXPECT_EQ(rig.update_graph({{"x", {"6"}, {}}}, {"x"}), Lines{"alice compute-task 0"});
+  rig.tick(0);
+  EXPECT_EQ(rig.scheduler.task_count(), 8u);
+  EXPECT_FALSE(rig.scheduler.has_work_left());
+  EXPECT_EQ(rig.state("6"), "waiting");
+}
+
+TEST(Clients, a_restart_forgets_everything_at_once) {
+  ForgettingRig rig;
+  rig.scheduler.restart(rig.now, rig.effects);
+  EXPECT_EQ(rig.scheduler.task_count(), 0u);
+  rig.take();
+  rig.tick(0);
+  EXPECT_FALSE(rig.scheduler.has_work_left());
+}
+
 TEST(Clients, a_key_stays_while_one_of_two_clients_wants_it) {
   Rig rig;
   const auto alice = rig.add_worker("alice");

@@ -25,6 +25,7 @@ Seconds heartbeat_interval(std::size_t workers) {
 }  // namespace
 
 void State::tick() {
+  forget_more();
   check_worker_ttl();
   drain();
   check_no_workers();
@@ -41,6 +42,7 @@ void State::tick() {
 }
 
 std::optional<Seconds> State::next_deadline() const {
+  if (!to_forget.empty()) return now;
   std::optional<Seconds> next;
   const auto at = [&](Seconds time) { next = next ? std::min(*next, time) : time; };
   if (options.worker_ttl > 0) {

@@ -51,6 +51,7 @@ class Walk {
     if (seed % 3 == 0) options.worker_saturation = 1.1;
     if (seed % 3 == 1) options.worker_saturation = std::numeric_limits<double>::infinity();
     options.unknown_task_duration = 1;
+    if (seed % 2 == 0) options.forgets_max = 1 + seed % 5;
     return options;
   }
 
@@ -476,6 +477,7 @@ class Walk {
                       protocol::ClientReleasesKeys{{held_.begin(), held_.end()}, "release-all"},
                       now_, effects_);
     carry_out();
+    while (scheduler_.has_work_left()) scheduler_.tick(now_, effects_);
     EXPECT_EQ(scheduler_.task_count(), 0u);
     for (const auto& key : scheduler_.keys()) {
       const auto view = *scheduler_.task(key);

@@ -190,6 +190,8 @@ void Scheduler::tick(Seconds now, Effects& out) {
 
 std::optional<Seconds> Scheduler::next_deadline() const { return state_->next_deadline(); }
 
+bool Scheduler::has_work_left() const { return !state_->to_forget.empty(); }
+
 void Scheduler::update_data(std::span<const std::pair<Key, std::vector<Address>>> who_has,
                             std::span<const std::pair<Key, std::int64_t>> nbytes,
                             std::optional<ClientId> client, Seconds now, Effects& out) {

@@ -97,6 +97,8 @@ class State {
   void released_waiting(std::uint32_t id);
   void released_erred(std::uint32_t id);
   void released_forgotten(std::uint32_t id);
+  static bool is_unneeded(const Task& task);
+  void forget_more();
   void waiting_released(std::uint32_t id);
   void waiting_processing(std::uint32_t id);
   void waiting_no_worker(std::uint32_t id);
@@ -393,11 +395,14 @@ class State {
   std::optional<Seconds> idle_since;
   std::optional<Seconds> no_workers_since;
   std::uint64_t idle_transition_count = 0;
+  // Released tasks that nobody needs, of a call that had more of them than others should wait for.
+  std::vector<std::uint32_t> to_forget;
 
   // ---- While a call runs ---------------------------------------------------------------------
   Effects* out = nullptr;
   std::uint64_t call_count = 0;
   std::vector<std::uint32_t> recommendations;
+  std::size_t forgets_left = 0;
   std::vector<std::uint32_t> ready;        // Scratch.
   std::vector<std::int64_t> held_bytes;    // Scratch by worker: bytes of dependencies it holds.
   std::vector<std::uint32_t> candidates;   // Scratch.

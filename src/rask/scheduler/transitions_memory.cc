@@ -106,6 +106,7 @@ void State::erred_released(std::uint32_t id) {
 // reason to be remembered.
 void State::propagate_forgotten(std::uint32_t id) {
   auto& task = tasks[id];
+  if (forgets_left > 0) --forgets_left;
   shuffles.on_ended(id, TaskState::forgotten);
   leave_play(task);
   set_state(task, TaskState::forgotten);

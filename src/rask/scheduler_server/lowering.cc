@@ -12,7 +12,7 @@
 #include "rask/base/log.h"
 #include "rask/comm/rpc_server.h"
 #include "rask/graph/order.h"
-#include "rask/protocol/graph_codec.h"
+#include "rask/protocol/payloads.h"
 
 namespace rask::scheduler_server {
 
@@ -233,54 +233,47 @@ void Lowering::send(Process& process, Pending pending) {
 void Lowering::on_message(std::uint64_t id, wire::Message&& message) {
   const auto found = std::ranges::find(processes_, id, &Process::id);
   if (found == processes_.end()) return;
-  read(**found, message);
+  auto& process = **found;
+  std::vector<protocol::GraphTask> of_nobody;
+  auto& tasks = process.open.empty() ? of_nobody : process.open.front().tasks;
+  auto answer = protocol::read_lowering_answer(message, tasks);
+  if (answer.ok()) {
+    take(process, std::move(answer).value());
+  } else {
+    process.killed_because = "sent something that is no answer";
+    process.child->signal(SIGKILL);
+  }
   pump();
 }
 
-void Lowering::read(Process& process, const wire::Message& message) {
-  wire::Reader reader{message.root()};
-  if (reader.array() != 2) reader.fail();
-  const auto kind = reader.text();
-  if (kind == "ready") {
+void Lowering::take(Process& process, protocol::LoweringAnswer&& answer) {
+  if (auto* ready = std::get_if<protocol::LoweringReady>(&answer)) {
     process.ready = true;
     if (!process.open.empty()) process.open.front().since = loop_.now();
-    const auto whole = message.parse();
-    if (!whole.ok()) return;
-    packages_ = whole.value().as_array()[1]["packages"];
+    packages_ = std::move(ready->packages);
     if (on_packages) on_packages();
     return;
   }
   if (process.open.empty()) return;
-  auto& pending = process.open.front();
-  if (kind == "part") {
-    protocol::PayloadReader payloads{message};
-    std::vector<protocol::GraphTask> part;
-    protocol::read_graph(payloads, reader, part);
-    if (pending.tasks.empty())
-      pending.tasks = std::move(part);
-    else
-      std::ranges::move(part, std::back_inserter(pending.tasks));
-    if (reader.ok()) return;
-  }
-  const auto whole = message.parse();
-  if (kind == "question" && whole.ok() && on_question) {
-    return on_question(whole.value().as_array()[1], [this, id = process.id](const Value& reply) {
+  if (auto* question = std::get_if<protocol::LoweringQuestion>(&answer)) {
+    if (!on_question) return;
+    return on_question(question->request, [this, id = process.id](const Value& reply) {
       const auto found = std::ranges::find(processes_, id, &Process::id);
       if (found != processes_.end())
         (*found)->connection->send(wire::encode(Value::Array{"answer", reply}));
     });
   }
-  if (kind == "slice" && whole.ok() && pending.on_slice) {
-    return pending.on_slice({std::exchange(pending.tasks, {}), whole.value().as_array()[1]});
+  if (auto* slice = std::get_if<protocol::GraphSlice>(&answer)) {
+    if (const auto& on_slice = process.open.front().on_slice) on_slice(std::move(*slice));
+  } else if (auto* done = std::get_if<protocol::LoweringDone>(&answer)) {
+    finish(process, {.fields = std::move(done->fields), .failure = {}});
+  } else if (auto* failed = std::get_if<protocol::LoweringFailed>(&answer)) {
+    finish(process, {.fields = {}, .failure = std::move(failed->failure)});
   }
-  if (!reader.ok() || !whole.ok() || (kind != "done" && kind != "failed")) {
-    process.killed_because = "sent something that is no answer";
-    process.child->signal(SIGKILL);
-    return;
-  }
-  Answer answer;
-  (kind == "done" ? answer.fields : answer.failure) = whole.value().as_array()[1];
-  auto finished = std::move(pending);
+}
+
+void Lowering::finish(Process& process, Answer&& answer) {
+  const auto finished = std::move(process.open.front());
   process.open.pop_front();
   if (!process.open.empty()) process.open.front().since = loop_.now();
   if (finished.done) finished.done(std::move(answer));

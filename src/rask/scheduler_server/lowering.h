@@ -15,7 +15,7 @@
 
 #include "rask/comm/comm.h"
 #include "rask/executor/child_process.h"
-#include "rask/protocol/messages.h"
+#include "rask/protocol/lowering_answers.h"
 #include "rask/wire/value.h"
 
 namespace rask::scheduler_server {
@@ -29,18 +29,13 @@ struct LoweringOptions {
 
 class Lowering {
  public:
-  // Of a graph: tasks that depend on nothing but each other, earlier slices, and what was known.
-  struct Slice {
-    std::vector<protocol::GraphTask> tasks;
-    wire::Value fields;  // docs/protocol.md, section 6
-  };
   struct Answer {
     wire::Value fields;
     // What went wrong, as the fields of an error message; nil: nothing.
     wire::Value failure;
   };
   using Done = std::function<void(Answer&&)>;
-  using OnSlice = std::function<void(Slice&&)>;
+  using OnSlice = std::function<void(protocol::GraphSlice&&)>;
 
   Lowering(comm::EventLoop& loop, LoweringOptions options);
   ~Lowering();
@@ -90,7 +85,8 @@ class Lowering {
   Process* start();
   void send(Process& process, Pending pending);
   void on_message(std::uint64_t id, wire::Message&& message);
-  void read(Process& process, const wire::Message& message);
+  void take(Process& process, protocol::LoweringAnswer&& answer);
+  void finish(Process& process, Answer&& answer);
   void on_exit(std::uint64_t id, int status);
   void fail(Pending&& pending, const std::string& why) const;
   void watch();

@@ -18,10 +18,10 @@ constexpr std::string_view kLogger = "distributed.scheduler";
 struct LoweredGraph {
   protocol::OtherMessage message;
   std::string stimulus_id;
-  std::deque<Lowering::Slice> slices;      // That have come, and wait for their turn.
-  std::optional<Lowering::Answer> answer;  // Behind the last one.
-  std::optional<ClientId> holder;          // Holds what later slices need.
-  std::size_t tasks = 0;                   // So many have been handed on.
+  std::deque<protocol::GraphSlice> slices;  // That have come, and wait for their turn.
+  std::optional<Lowering::Answer> answer;   // Behind the last one.
+  std::optional<ClientId> holder;           // Holds what later slices need.
+  std::size_t tasks = 0;                    // So many have been handed on.
   bool is_first = true;
 };
 
@@ -36,17 +36,6 @@ std::string stimulus_of(const protocol::OtherMessage& message, Seconds now) {
   return stimulus.empty() ? fmt::format("update-graph-{:.6f}", now) : stimulus;
 }
 
-// The keys of the tasks at these places.
-std::vector<Key> keys_at(const Value& places, const std::vector<protocol::GraphTask>& tasks) {
-  std::vector<Key> keys;
-  keys.reserve(places.as_array().size());
-  for (const Value& place : places.as_array()) {
-    const auto at = static_cast<std::size_t>(place.as_int(-1));
-    if (at < tasks.size()) keys.push_back(tasks[at].key);
-  }
-  return keys;
-}
-
 }  // namespace
 
 void SchedulerServer::Impl::lower_graph(ClientId client, const protocol::OtherMessage& message) {
@@ -58,7 +47,7 @@ void SchedulerServer::Impl::lower_graph(ClientId client, const protocol::OtherMe
   session->held.push_back({graph, nullptr});
   lowering.ask_graph(
       message,
-      [this, client, graph](Lowering::Slice&& slice) {
+      [this, client, graph](protocol::GraphSlice&& slice) {
         graph->slices.push_back(std::move(slice));
         carry_out_held(client);
       },
@@ -71,19 +60,10 @@ void SchedulerServer::Impl::lower_graph(ClientId client, const protocol::OtherMe
 void SchedulerServer::Impl::take_slice(ClientId client, LoweredGraph& lowered) {
   auto slice = std::move(lowered.slices.front());
   lowered.slices.pop_front();
-  const Value& fields = slice.fields;
-  protocol::UpdateGraph graph;
-  graph.tasks = std::move(slice.tasks);
+  auto& graph = slice.graph;
   lowered.tasks += graph.tasks.size();
-  graph.keys = keys_at(fields["wanted"], graph.tasks);
-  for (Key& key : keys_of(fields["known"])) graph.keys.push_back(std::move(key));
-  graph.held = keys_at(fields["held"], graph.tasks);
-  if (!fields["submitting_task"].is_nil())
-    graph.submitting_task = key_of(fields["submitting_task"]);
   // All slices are one generation.
-  graph.fifo_timeout = lowered.is_first ? fields["fifo_timeout"].as_real()
-                                        : std::numeric_limits<Seconds>::infinity();
-  graph.actor_keys = keys_of(fields["actors"]);
+  if (!lowered.is_first) graph.fifo_timeout = std::numeric_limits<Seconds>::infinity();
   graph.stimulus_id = lowered.stimulus_id;
   lowered.is_first = false;
   watching->keys_wanted(graph.keys);
@@ -92,9 +72,9 @@ void SchedulerServer::Impl::take_slice(ClientId client, LoweredGraph& lowered) {
       lowered.holder = machine.add_client("graph-" + lowered.stimulus_id, now, out);
     graph.holder = lowered.holder;
     machine.handle(client, FromClient{std::move(graph)}, now, out);
-    if (auto keys = keys_of(fields["release"]); !keys.empty() && lowered.holder) {
-      machine.handle(*lowered.holder,
-                     protocol::ClientReleasesKeys{std::move(keys), lowered.stimulus_id}, now, out);
+    if (!slice.release.empty() && lowered.holder) {
+      protocol::ClientReleasesKeys release{std::move(slice.release), lowered.stimulus_id};
+      machine.handle(*lowered.holder, std::move(release), now, out);
     }
   });
 }

@@ -455,7 +455,7 @@ void SchedulerServer::Impl::apply(Effects& effects) {
     }
   }
   effects.clear();
-  if (!timer) arm_timer();
+  if (!timer || machine.has_work_left()) arm_timer();
 }
 
 void SchedulerServer::Impl::mark_dirty(Session& session) {
