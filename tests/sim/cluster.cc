@@ -191,7 +191,8 @@ void Cluster::on(scheduler::RetirementDone& effect) {
 void Cluster::on(scheduler::LogLine& effect) { say("scheduler: " + effect.text); }
 
 void Cluster::arm_tick() {
-  const auto deadline = scheduler.next_deadline();
+  const auto deadline =
+      scheduler.has_work_left() ? std::optional{queue.now()} : scheduler.next_deadline();
   if (!deadline || (tick_at_ && *tick_at_ <= *deadline)) return;
   const Seconds at = std::max(*deadline, queue.now());
   tick_at_ = at;

@@ -243,7 +243,7 @@ std::vector<Key> State::retry(std::span<const Key> asked) {
 
 void State::restart() {
   log(20, "Restarting workers and releasing all keys");
-  forgets_left = SIZE_MAX;
+  forgets_left = SIZE_MAX;  // Nothing may wait.
   for (std::uint32_t client = 0; client < clients.size(); ++client) {
     for (const auto id : clients[client]->wants_what.ids()) release_key(client, id);
   }
@@ -257,6 +257,8 @@ void State::restart() {
   drain();
   RASK_ASSERT(tasks.size() == 0);
   RASK_ASSERT(moves.empty());
+  to_forget.clear();
+  forgets_left = options.forgets_max;
   goals.clear();
   for (std::uint32_t client = 1; client < clients.size(); ++client) {
     if (clients[client]->alive) report(client, protocol::RestartClient{});

@@ -38,7 +38,6 @@ TEST(Clients, a_large_graph_is_forgotten_bit_by_bit) {
   for (const std::size_t left : {7, 4, 1}) {
     EXPECT_EQ(rig.scheduler.task_count(), left);
     EXPECT_TRUE(rig.scheduler.has_work_left());
-    EXPECT_EQ(rig.scheduler.next_deadline(), rig.now);
     rig.tick(0);
   }
   EXPECT_EQ(rig.scheduler.task_count(), 0u);

@@ -42,7 +42,6 @@ void State::tick() {
 }
 
 std::optional<Seconds> State::next_deadline() const {
-  if (!to_forget.empty()) return now;
   std::optional<Seconds> next;
   const auto at = [&](Seconds time) { next = next ? std::min(*next, time) : time; };
   if (options.worker_ttl > 0) {

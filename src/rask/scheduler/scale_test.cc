@@ -36,6 +36,10 @@ class Counting {
       const State::Event event{state_, "release", 2, effects_};
       state_.client_releases_keys(client_, wanted);
     }
+    while (!state_.to_forget.empty()) {
+      const State::Event event{state_, "tick", 2, effects_};
+      state_.tick();
+    }
     effects_.clear();
     EXPECT_EQ(state_.tasks.size(), 0u);
     return state_.work_count - before;

@@ -70,8 +70,8 @@ struct Options {
   // Fail a task whose inputs are larger than its worker's memory_limit; as in Dask, not when
   // distributed.worker.memory.terminate is off.
   bool refuse_huge_tasks = true;
-  // So many tasks are forgotten at once, 1 or more; of a larger graph that nobody needs any more
-  // the rest follows bit by bit, by tick().
+  // So many tasks, 1 or more, are forgotten between two ticks; of a larger graph that nobody needs
+  // any more the rest follows bit by bit.
   std::size_t forgets_max = 4'000;
   bool validate = false;  // Check every invariant after every event (slow).
 };
@@ -190,7 +190,7 @@ class Scheduler {
   // Work stealing, worker ttl, idle timeout, retirements. Call at next_deadline() or later.
   void tick(Seconds now, Effects& out);
   std::optional<Seconds> next_deadline() const;
-  // A call left work that others should not wait for: tick() as soon as they have been served.
+  // Something is left that others should not wait for: tick() as soon as they have been served.
   bool has_work_left() const;
 
   // The RPC handlers that change something. Names and meaning are Dask's.

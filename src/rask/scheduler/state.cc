@@ -93,7 +93,6 @@ State::Event::Event(State& state, std::string stimulus, Seconds now, Effects& ef
   state.out = &effects;
   state.now = std::max(state.now, now);
   ++state.call_count;
-  state.forgets_left = state.options.forgets_max;
   state.set_stimulus(std::move(stimulus));
 }
 

@@ -395,14 +395,15 @@ class State {
   std::optional<Seconds> idle_since;
   std::optional<Seconds> no_workers_since;
   std::uint64_t idle_transition_count = 0;
-  // Released tasks that nobody needs, of a call that had more of them than others should wait for.
+  // Released tasks that nobody needs, when there were more of them since the last tick than others
+  // should wait for.
   std::vector<std::uint32_t> to_forget;
+  std::size_t forgets_left = options.forgets_max;
 
   // ---- While a call runs ---------------------------------------------------------------------
   Effects* out = nullptr;
   std::uint64_t call_count = 0;
   std::vector<std::uint32_t> recommendations;
-  std::size_t forgets_left = 0;
   std::vector<std::uint32_t> ready;        // Scratch.
   std::vector<std::int64_t> held_bytes;    // Scratch by worker: bytes of dependencies it holds.
   std::vector<std::uint32_t> candidates;   // Scratch.

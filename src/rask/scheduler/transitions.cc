@@ -165,22 +165,20 @@ void State::released_erred(std::uint32_t id) {
 
 void State::released_forgotten(std::uint32_t id) {
   RASK_ASSERT(!tasks[id].has_data() && tasks[id].processing_on == kNone);
-  if (forgets_left == 0 && is_unneeded(tasks[id])) return to_forget.push_back(id);
+  if (forgets_left == 0 && !tasks[id].has_lost_dependencies && is_unneeded(tasks[id]))
+    return to_forget.push_back(id);
   propagate_forgotten(id);
 }
 
-// A task that needs no more than to be forgotten, at any time.
-bool State::is_unneeded(const Task& task) {
-  return task.state == TaskState::released && task.dependents.empty() && !task.wanted() &&
-         !task.has_lost_dependencies;
-}
+bool State::is_unneeded(const Task& task) { return task.dependents.empty() && !task.wanted(); }
 
-// Some of what earlier calls left; its dependencies may join what is left.
+// Some of what earlier calls left. Its dependencies may join what is left.
 void State::forget_more() {
+  forgets_left = options.forgets_max;
   for (std::size_t count = std::min(options.forgets_max, to_forget.size()); count > 0; --count) {
     const auto id = to_forget.back();
     to_forget.pop_back();
-    // It may have been forgotten since, or be needed again.
+    // It may have been forgotten since, or be needed again. It may also have erred with others.
     if (!tasks[id].key.empty() && is_unneeded(tasks[id])) recommend(id, TaskState::forgotten);
   }
   drain();

@@ -92,6 +92,7 @@ struct SchedulerServer::Impl {
   void finish(const std::string& reason);
   void arm_timer();
   void tick();
+  void tick_soon();
   void add_handlers();
   std::string contact_address() const;
 
@@ -272,6 +273,7 @@ struct SchedulerServer::Impl {
   std::vector<std::uint32_t> dirty_workers;
   bool flush_planned = false;
   std::optional<comm::TimerId> timer;
+  bool ticks_soon = false;
 
   std::map<std::uint64_t, std::function<void(const std::vector<std::string>&)>> retirements;
   std::map<std::string, Topic, std::less<>> topics;

@@ -141,6 +141,16 @@ void SchedulerServer::Impl::tick() {
   arm_timer();
 }
 
+// When all who have asked for something have their answers.
+void SchedulerServer::Impl::tick_soon() {
+  if (std::exchange(ticks_soon, true)) return;
+  loop.post([this, weak = std::weak_ptr{alive}] {
+    if (!weak.lock()) return;
+    ticks_soon = false;
+    if (!closing) tick();
+  });
+}
+
 void SchedulerServer::Impl::close(const std::string& reason) {
   if (closing) return;
   closing = true;

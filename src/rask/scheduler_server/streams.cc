@@ -455,7 +455,8 @@ void SchedulerServer::Impl::apply(Effects& effects) {
     }
   }
   effects.clear();
-  if (!timer || machine.has_work_left()) arm_timer();
+  if (!timer) arm_timer();
+  if (machine.has_work_left()) tick_soon();
 }
 
 void SchedulerServer::Impl::mark_dirty(Session& session) {
