@@ -19,6 +19,8 @@ from typing import Any
 import dask
 from distributed.preloading import process_preloads
 from distributed.protocol.serialize import Serialized, deserialize
+from distributed.scheduler import Computation
+from distributed.spans import Span, SpansSchedulerExtension
 from distributed.utils import has_arg
 
 Key = Any
@@ -131,6 +133,14 @@ class SchedulerStandIn:
         }
 
     @property
+    def extensions(self) -> dict[str, Any]:
+        return {"spans": spans_extension(self, self.ask("spans"))}
+
+    @property
+    def computations(self) -> list[Computation]:
+        return [computation(fields) for fields in self.ask("spans")["computations"]]
+
+    @property
     def monitor(self) -> SimpleNamespace:
         """Of it only how often it has measured: where a performance report begins."""
         return SimpleNamespace(count=self.ask("monitor-count"))
@@ -182,6 +192,58 @@ class SchedulerStandIn:
         raise NotImplementedError(
             f"this scheduler is native: Python code for it cannot use its attribute {name!r}"
         )
+
+
+class GroupStandIn(SimpleNamespace):
+    """What a group of tasks has done until now (Dask's TaskGroup)."""
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    @property
+    def duration(self) -> float:
+        return float(sum(self.all_durations.values()))
+
+    @property
+    def done(self) -> bool:
+        return not any(self.states.get(state) for state in UNFINISHED - {"released"})
+
+
+def groups(fields: dict[str, Any]) -> set[GroupStandIn]:
+    return {GroupStandIn(**{**group, "prefix": SimpleNamespace(name=group["prefix"])})
+            for group in fields["groups"]}
+
+
+def computation(fields: dict[str, Any]) -> Computation:
+    made = Computation()
+    made.start = fields["start"]
+    made.groups = groups(fields)
+    made.code.update(code for code in fields["code"] if code)
+    return made
+
+
+def spans_extension(scheduler: SchedulerStandIn, found: dict[str, Any]) -> SpansSchedulerExtension:
+    """Dask's own objects, made of what the scheduler has counted."""
+    made = SpansSchedulerExtension(scheduler)
+    nthreads = [tuple(change) for change in found["nthreads"]] or [(0.0, 0)]
+    for fields in found["spans"]:
+        parent = made.spans.get(fields["parent"])
+        span = Span(tuple(fields["name"]), fields["id"], parent, nthreads)
+        span.enqueued = fields["enqueued"]
+        span.groups = groups(fields)
+        span._code = dict.fromkeys(code for code in fields["code"] if code)
+        for metadata in filter(None, fields["metadata"]):
+            span.add_metadata(metadata)
+        span._cumulative_worker_metrics.update(
+            (tuple(key), value) for key, value in fields["metrics"]
+        )
+        span._total_nthreads_offset = fields["nthreads_offset"]
+        (made.root_spans if parent is None else parent.children).append(span)
+        made.spans[span.id] = span
+        made.spans_search_by_name[span.name].append(span)
+        for tag in span.name:
+            made.spans_search_by_tag[tag].append(span)
+    return made
 
 
 class Feed:

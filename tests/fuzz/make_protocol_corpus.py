@@ -82,6 +82,7 @@ DENSE = {
 PICKLED = msgpack.dumps({"pickled-obj": b"x", "num-sub-frames": 0, "compression": []})
 RUN = {"__Pickled__": 1}
 BARRIER = [b"spec", 2, [0, 0, [1, 2], 1]]
+IN_SPAN = [0, 0, [], False, {}, {"span": {"name": ["a", "b"], "ids": ["1", "2"]}}]
 FIELDS = {"submitting_task": None, "fifo_timeout": 60.0, "actors": []}
 CONVERSATIONS = [
     [
@@ -93,12 +94,12 @@ CONVERSATIONS = [
         ["part", [["a", ("b", 0)], [[[], RUN, None, 0], [[["a"]], 7, ANNOTATIONS, 1]]]],
         ["part", [["c"], [[[["a"], [("b", 0)]], RUN, ANNOTATIONS, 2]]]],
         ["slice", FIELDS | {"wanted": [2], "known": ["x"], "held": [0, 1], "release": []}],
-        ["part", [["d"], [[[["a"], ["c"]], RUN, None, 3]]]],
+        ["part", [["d"], [[[["a"], ["c"]], RUN, IN_SPAN, 3]]]],
         ["slice", FIELDS | {"wanted": [0], "known": [], "held": [], "release": ["a", ("b", 0)]}],
         ["done", {}],
     ],
     [
-        ["part", [["a", "b"], [[[["b"]], RUN, None, 0], [[["a"]], 7, None, 1]]]],
+        ["part", [["a", "b"], [[[["b"]], RUN, IN_SPAN, 0], [[["a"]], 7, 0, 1]]]],
         ["slice", FIELDS | {"wanted": [0, 1], "known": ["a"], "actors": ["a"]}],
         ["part", [["a", "a"], [[[["a"]], RUN, None, 0], [[0], 7, None, -1]]]],
         ["slice", FIELDS | {"wanted": [0], "submitting_task": "b", "fifo_timeout": -1}],

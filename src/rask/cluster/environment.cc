@@ -101,6 +101,9 @@ Result<scheduler_server::Options> scheduler_options(const Config& config,
   RASK_TRY(machine.validate, config.boolean("distributed.scheduler.validate", false));
   RASK_TRY(const auto log_length, config.number("distributed.admin.low-level-log-length", 1000));
   machine.transition_log_length = static_cast<std::size_t>(log_length);
+  RASK_TRY(const auto computations,
+           config.number("distributed.diagnostics.computations.max-history", 100));
+  machine.computations_max = static_cast<std::size_t>(std::max(0.0, computations));
   options.lowering.python = config.text("rask.python").value_or("");
   RASK_TRY(options.lowering.timeout,
            config.seconds("rask.scheduler.lowering-timeout", options.lowering.timeout));

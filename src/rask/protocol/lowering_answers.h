@@ -13,7 +13,7 @@ namespace rask::protocol {
 
 // Of a graph: tasks that depend on nothing but each other, earlier slices, and what was known.
 struct GraphSlice {
-  UpdateGraph graph;         // Without `holder` and `stimulus_id`.
+  UpdateGraph graph;         // Without what the client's message and the scheduler know.
   std::vector<Key> release;  // What no later slice needs of what is held.
 };
 

@@ -62,6 +62,7 @@ void GraphUpdate::run() {
     return;
   }
   cull();
+  state_.spans.begin_graph();
   const auto own_generation = generation();
   for (std::size_t i = 0; i < ids_.size(); ++i) {
     if (ids_[i] == kNone) continue;
@@ -208,6 +209,7 @@ void GraphUpdate::fill(std::uint32_t id, protocol::GraphTask& source) {
                                                                                  : Language::native;
   state_.set_run_spec(task, std::move(source.run_spec));
   if (source.p2p) state_.shuffles.add_barrier(id, std::move(source.p2p));
+  state_.spans.observe(task.group, source.annotations);
   if (task.annotation != 0) return;
   task.annotation = state_.annotation_of(source.annotations, language);
   if (!source.annotations) return;
@@ -305,6 +307,7 @@ void GraphUpdate::clean_up() {
 
 void State::update_graph(std::uint32_t client, protocol::UpdateGraph&& graph) {
   GraphUpdate{*this, client, graph}.run();
+  spans.describe_graph({}, {});  // Nothing is known of the next one.
 }
 
 }  // namespace rask::scheduler

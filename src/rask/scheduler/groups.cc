@@ -100,6 +100,7 @@ void State::drop_group_if_done(std::uint32_t id) {
     if (count != 0) return;
   }
   if (group.named) {
+    spans.group_ends(id);
     group_by_name.erase(group.name);
     group.named = false;
     if (last_group == id) last_group = kNone;

@@ -116,6 +116,10 @@ void State::check_counts() const {
     if (!task.long_running) ++processing[groups[task.group].prefix];
   }
   for (std::size_t i = 0; i < groups.size(); ++i) RASK_ASSERT(groups[i].states == states[i]);
+  for (const auto& [number, span] : spans.all()) {
+    for (const auto group : span.live)
+      RASK_ASSERT(groups[group].named && groups[group].span == number);
+  }
   double expected = 0;
   for (std::size_t i = 0; i < prefixes.size(); ++i) {
     RASK_ASSERT(prefixes[i].processing == processing[i]);

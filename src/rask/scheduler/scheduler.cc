@@ -192,6 +192,17 @@ std::optional<Seconds> Scheduler::next_deadline() const { return state_->next_de
 
 bool Scheduler::has_work_left() const { return !state_->to_forget.empty(); }
 
+const Spans& Scheduler::spans() const { return state_->spans; }
+
+void Scheduler::describe_graph(const protocol::Payload& code,
+                               const protocol::Payload& span_metadata) {
+  state_->spans.describe_graph(code, span_metadata);
+}
+
+void Scheduler::measure_span(const std::string& span, std::string key, Span::Metric metric) {
+  state_->spans.measure(span, std::move(key), metric);
+}
+
 void Scheduler::update_data(std::span<const std::pair<Key, std::vector<Address>>> who_has,
                             std::span<const std::pair<Key, std::int64_t>> nbytes,
                             std::optional<ClientId> client, Seconds now, Effects& out) {

@@ -25,6 +25,7 @@
 #include "rask/base/ids.h"
 #include "rask/base/result.h"
 #include "rask/protocol/messages.h"
+#include "rask/scheduler/spans.h"
 #include "rask/wire/value.h"
 
 namespace rask::scheduler {
@@ -67,6 +68,7 @@ struct Options {
   double bandwidth_bytes_per_s = 100e6;  // distributed.scheduler.bandwidth
   std::size_t transition_log_length = 100'000;
   std::size_t events_log_length = 100'000;
+  std::size_t computations_max = 100;  // distributed.diagnostics.computations.max-history
   // Fail a task whose inputs are larger than its worker's memory_limit; as in Dask, not when
   // distributed.worker.memory.terminate is off.
   bool refuse_huge_tasks = true;
@@ -235,6 +237,15 @@ class Scheduler {
     std::set<Address> participating_workers;
   };
   std::optional<ShuffleView> shuffle(std::string_view id) const;  // The active run.
+
+  // ---- Spans and computations
+  // --------------------------------------------------------------------
+  const Spans& spans() const;
+  // What a stock client says of where the graph comes from that is handed over next: its source
+  // text, and what the span is to know of it.
+  void describe_graph(const protocol::Payload& code, const protocol::Payload& span_metadata);
+  // Of a heartbeat. `key` is Dask's tuple as MessagePack, without the span.
+  void measure_span(const std::string& span, std::string key, Span::Metric metric);
 
   // ---- Questions (const, no effects) ------------------------------------------------------------
   struct WorkerView {

@@ -385,6 +385,9 @@ void State::send_compute_task(std::uint32_t id, std::uint32_t worker) {
     message.annotations = source;
   }
   message.duration = duration(prefix(task));
+  // Only Python workers measure what they do for a span.
+  const auto& span = groups[task.group].span_id;
+  if (span && annotations[task.annotation].language == Language::python) message.span_id = *span;
 }
 
 // Keys to free go into one message a worker and call, unless the task was sent there again since.

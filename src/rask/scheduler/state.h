@@ -368,6 +368,7 @@ class State {
   std::vector<Retirement> retirements;
   StoryLog story;
   Shuffles shuffles{*this};
+  Spans spans{*this};
 
   // ---- Counters ------------------------------------------------------------------------------
   std::int64_t total_nthreads = 0;

@@ -148,7 +148,12 @@ struct Group {
   std::uint32_t last_worker = kNone;
   std::int64_t last_worker_tasks_left = 0;
   std::uint32_t last_typename = 0;
-  bool named = false;  // New tasks of this name join it.
+  bool named = false;       // New tasks of this name join it.
+  GroupTotals totals;       // Without what is above.
+  std::uint64_t graph = 0;  // The last submission that had tasks of it.
+  std::uint64_t span = 0;   // 0: none yet
+  std::uint64_t computation = 0;
+  std::shared_ptr<const std::string> span_id;
 };
 
 struct Worker {

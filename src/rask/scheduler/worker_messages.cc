@@ -79,11 +79,15 @@ void State::task_finished(std::uint32_t worker, protocol::TaskFinished&& message
   if (task.state == TaskState::waiting) return;  // See waiting_memory.
   if (task.processing_on != worker) return send_free_keys(worker, message.key, task.run_id);
   auto& of = prefix(task);
+  auto& totals = groups[task.group].totals;
   const bool was_unknown = of.duration_average < 0;
   for (const auto& part : message.startstops) {
+    totals.ran(part.action, part.start, part.stop);
     if (part.action == "compute") add_duration(of, std::max(0.0, part.stop - part.start));
   }
+  const auto nbytes_before = std::max<std::int64_t>(0, task.nbytes);
   task.nbytes = std::min(message.nbytes, kNbytesMax);
+  totals.nbytes += static_cast<double>(std::max<std::int64_t>(0, task.nbytes) - nbytes_before);
   const auto nbytes = static_cast<double>(task.get_nbytes());
   of.nbytes_average = of.nbytes_average < 0 ? nbytes : 0.5 * of.nbytes_average + 0.5 * nbytes;
   task.typename_ = intern_typename(task, std::move(message.typename_));

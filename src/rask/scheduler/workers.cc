@@ -48,6 +48,7 @@ Result<WorkerId> State::add_worker(const WorkerInfo& info) {
   worker_by_name[name] = number;
   live_workers.insert(number);
   total_nthreads += worker.info.nthreads;
+  spans.nthreads_changed();
   for (const auto language : {Language::native, Language::python})
     foreign_to[static_cast<std::size_t>(language)] += !speaks(worker, language);
   ++topology;
@@ -139,6 +140,7 @@ void State::remove_worker(std::uint32_t number, bool expected, bool is_silent) {
   open.erase(number);
   worker.idle = worker.saturated = worker.open = false;
   total_nthreads -= worker.info.nthreads;
+  spans.nthreads_changed();
   for (const auto language : {Language::native, Language::python})
     foreign_to[static_cast<std::size_t>(language)] -= !speaks(worker, language);
   ++topology;

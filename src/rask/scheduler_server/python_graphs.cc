@@ -10,6 +10,7 @@
 
 namespace rask::scheduler_server {
 
+using protocol::Payload;
 using scheduler::Effects;
 
 constexpr std::string_view kLogger = "distributed.scheduler";
@@ -34,6 +35,13 @@ std::string stimulus_of(const protocol::OtherMessage& message, Seconds now) {
     if (found && found->peek() == wire::Type::text) stimulus = found->text();
   }
   return stimulus.empty() ? fmt::format("update-graph-{:.6f}", now) : stimulus;
+}
+
+Payload field_of(const protocol::OtherMessage& message, std::string_view name) {
+  const wire::Message whole{message.whole.frames};
+  auto found = wire::find_field(whole.root(), name);
+  auto payload = found ? whole.payload(*found) : Payload{};
+  return found && found->ok() ? payload : Payload{};
 }
 
 }  // namespace
@@ -64,6 +72,8 @@ void SchedulerServer::Impl::take_slice(ClientId client, LoweredGraph& lowered) {
   lowered.tasks += graph.tasks.size();
   // All slices are one generation.
   if (!lowered.is_first) graph.fifo_timeout = std::numeric_limits<Seconds>::infinity();
+  machine.describe_graph(field_of(lowered.message, "code"),
+                         lowered.is_first ? field_of(lowered.message, "span_metadata") : Payload{});
   graph.stimulus_id = lowered.stimulus_id;
   lowered.is_first = false;
   watching->keys_wanted(graph.keys);

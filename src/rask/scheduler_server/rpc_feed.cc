@@ -30,12 +30,13 @@ void SchedulerServer::Impl::add_feed_handlers() {
   }
 }
 
-// As Dask's RPC answers, and two questions more.
+// As Dask's RPC answers, and some questions more.
 void SchedulerServer::Impl::answer_question(const Value& request, const Lowering::Reply& reply) {
   if (request["op"].as_text() == "task-states") {
     return reply(task_states(keys_of(request["keys"]), request["recursive"].as_bool()));
   }
   if (request["op"].as_text() == "monitor-count") return reply(monitor.count());
+  if (request["op"].as_text() == "spans") return reply(spans());
   Value message = request;
   message.set("reply", true);
   rpc.call(contact_address(), wire::encode(message), 0, [reply](Result<wire::Message> answer) {

@@ -185,6 +185,7 @@ void SchedulerServer::Impl::heartbeat_worker(const Request& request) {
   }
   with_machine(
       [&](Seconds now, Effects& out) { machine.heartbeat_worker(*worker, metrics, now, out); });
+  measure_spans(request["extensions"]["spans"]);
   if (session_of(*worker) != nullptr) watching->heartbeat(*worker, *session);
   request.reply(
       Value::object({{"status", "OK"},
