@@ -237,39 +237,43 @@ void Lowering::on_message(std::uint64_t id, wire::Message&& message) {
   std::vector<protocol::GraphTask> of_nobody;
   auto& tasks = process.open.empty() ? of_nobody : process.open.front().tasks;
   auto answer = protocol::read_lowering_answer(message, tasks);
-  if (answer.ok()) {
-    take(process, std::move(answer).value());
-  } else {
+  if (!answer.ok() || !take(process, std::move(answer).value())) {
     process.killed_because = "sent something that is no answer";
     process.child->signal(SIGKILL);
   }
   pump();
 }
 
-void Lowering::take(Process& process, protocol::LoweringAnswer&& answer) {
+// False: nobody has asked for that.
+bool Lowering::take(Process& process, protocol::LoweringAnswer&& answer) {
   if (auto* ready = std::get_if<protocol::LoweringReady>(&answer)) {
     process.ready = true;
     if (!process.open.empty()) process.open.front().since = loop_.now();
     packages_ = std::move(ready->packages);
     if (on_packages) on_packages();
-    return;
+    return true;
   }
-  if (process.open.empty()) return;
+  if (process.open.empty()) return true;  // A request that nobody waits for any more.
+  const auto& pending = process.open.front();
+  const bool is_for_graph = pending.on_slice || !pending.done;  // Or was for one.
   if (auto* question = std::get_if<protocol::LoweringQuestion>(&answer)) {
-    if (!on_question) return;
-    return on_question(question->request, [this, id = process.id](const Value& reply) {
+    if (!on_question) return false;
+    on_question(question->request, [this, id = process.id](const Value& reply) {
       const auto found = std::ranges::find(processes_, id, &Process::id);
       if (found != processes_.end())
         (*found)->connection->send(wire::encode(Value::Array{"answer", reply}));
     });
-  }
-  if (auto* slice = std::get_if<protocol::GraphSlice>(&answer)) {
-    if (const auto& on_slice = process.open.front().on_slice) on_slice(std::move(*slice));
+  } else if (auto* slice = std::get_if<protocol::GraphSlice>(&answer)) {
+    if (!is_for_graph) return false;
+    if (pending.on_slice) pending.on_slice(std::move(*slice));
   } else if (auto* done = std::get_if<protocol::LoweringDone>(&answer)) {
     finish(process, {.fields = std::move(done->fields), .failure = {}});
   } else if (auto* failed = std::get_if<protocol::LoweringFailed>(&answer)) {
     finish(process, {.fields = {}, .failure = std::move(failed->failure)});
+  } else {
+    return is_for_graph;  // A part of one.
   }
+  return true;
 }
 
 void Lowering::finish(Process& process, Answer&& answer) {

@@ -85,7 +85,7 @@ class Lowering {
   Process* start();
   void send(Process& process, Pending pending);
   void on_message(std::uint64_t id, wire::Message&& message);
-  void take(Process& process, protocol::LoweringAnswer&& answer);
+  bool take(Process& process, protocol::LoweringAnswer&& answer);
   void finish(Process& process, Answer&& answer);
   void on_exit(std::uint64_t id, int status);
   void fail(Pending&& pending, const std::string& why) const;
