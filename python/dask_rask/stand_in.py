@@ -343,6 +343,6 @@ def plain(value: Any) -> Any:
         return deserialize(value.header, value.frames)
     if isinstance(value, dict):
         return {plain(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
+    if type(value) in (list, tuple):  # No other is of a message's own.
         return type(value)(map(plain, value))
     return value

@@ -21,6 +21,11 @@ Value value_of(const scheduler::GroupTotals& totals) {
                         {"nbytes_total", static_cast<std::int64_t>(totals.nbytes)}});
 }
 
+Value value_of(const scheduler::Span::Metric& metric) {
+  if (metric.is_integer) return static_cast<std::int64_t>(metric.value);
+  return metric.value;
+}
+
 Value list_of(const std::vector<wire::Payload>& payloads) {
   return Value::Array(payloads.begin(), payloads.end());
 }
@@ -52,9 +57,7 @@ Value SchedulerServer::Impl::spans() const {
   for (const auto& [number, span] : known.all()) {
     Value::Array metrics;
     for (const auto& [key, metric] : span.metrics) {
-      const Value value =
-          metric.is_integer ? Value{static_cast<std::int64_t>(metric.value)} : Value{metric.value};
-      metrics.emplace_back(Value::Array{value_of(Key::from_msgpack(key)), value});
+      metrics.emplace_back(Value::Array{value_of(Key::from_msgpack(key)), value_of(metric)});
     }
     const auto parent = known.all().find(span.parent);
     spans.push_back(Value::object(
