@@ -57,7 +57,7 @@ class SpansTest : public ::testing::Test {
   }
 
   Rig rig_;
-  WorkerId alice_ = rig_.add_worker("alice", 4);
+  WorkerId alice_ = rig_.add_worker("alice", 4, [](WorkerInfo& info) { info.runs_python = true; });
 };
 
 TEST_F(SpansTest, a_span_counts_what_its_tasks_do_also_when_they_are_gone) {
