@@ -44,8 +44,8 @@ soak: setup ## the simulation with SEEDS new seeds
 
 test-interop: build ## Python programs and a part of Dask's own tests on build/rask: minutes
 	@tools/setup.sh --python
-	@PYTHONPATH=python $(VENV_PYTHON) -m pytest -q -p no:cacheprovider --timeout 300 tests/interop \
-	  examples/python python/tests/test_lower.py
+	@$(VENV_PYTHON) -m pytest -q -p no:cacheprovider --timeout 300 tests/interop examples/python
+	@PYTHONPATH=python $(VENV_PYTHON) -m pytest -q -p no:cacheprovider python/tests/test_lower.py
 	@$(VENV_PYTHON) tests/dask/run.py $(ARGS)
 
 dask-tests: build ## all of Dask's own tests of its collections, with rask and stock: hours

@@ -27,8 +27,10 @@ step build '.' make --no-print-directory build
 step tests '.' tools/ci/build.sh release
 export RASK_SIM_SEEDS=${RASK_SIM_SEEDS:-2000}
 step release '% tests passed' ctest --preset release --no-tests=error
-step python ' passed' env PYTHONPATH=python build/venv/bin/python -m pytest -q -p no:cacheprovider \
-  --timeout 300 tests/interop examples/python python/tests/test_lower.py
+step python ' passed' build/venv/bin/python -m pytest -q -p no:cacheprovider --timeout 300 \
+  tests/interop examples/python
+step lowering ' passed' env PYTHONPATH=python build/venv/bin/python -m pytest -q \
+  -p no:cacheprovider --timeout 60 python/tests/test_lower.py
 step dask '^dask-tests:' timeout 900 build/venv/bin/python tests/dask/run.py
 step asan '% tests passed' tools/ci/sanitize.sh asan
 step tsan '% tests passed' tools/ci/sanitize.sh tsan
