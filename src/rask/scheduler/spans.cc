@@ -18,6 +18,7 @@ constexpr std::size_t kSpansMax = 1'000;  // Of more than these old ones are for
 constexpr std::size_t kDepthMax = 64;
 constexpr std::size_t kPayloadsMax = 100;  // Of a span: source texts, or metadata.
 constexpr std::size_t kPayloadBytesMax = std::size_t{1} << 20;
+constexpr std::size_t kActionsMax = 100;   // Whose time a group tells.
 constexpr std::size_t kGroupsMax = 1'000;  // That have ended, of one span.
 constexpr std::size_t kMetricsMax = 10'000;
 constexpr std::size_t kNthreadsMax = 10'000;
@@ -46,9 +47,7 @@ Tags tags_of(const protocol::AnnotationsPtr& annotations) {
 // Not a part of the whole message, which would stay with it.
 protocol::Payload own_copy(const protocol::Payload& payload) {
   auto copy = payload;
-  std::size_t nbytes = copy.header.size();
-  for (auto& frame : copy.frames) nbytes += frame.size();
-  if (nbytes > kPayloadBytesMax) return {};
+  if (copy.header.size() + copy.nbytes() > kPayloadBytesMax) return {};
   copy.header = wire::Buffer::copy_of(copy.header.view());
   for (auto& frame : copy.frames) frame = wire::Buffer::copy_of(frame.view());
   return copy;
@@ -67,12 +66,7 @@ void add_once(std::vector<protocol::Payload>& payloads, const protocol::Payload&
 void GroupTotals::ran(const std::string& action, Seconds from, Seconds to) {
   const auto seconds = to - from;
   if (!std::isfinite(from) || !(seconds >= 0 && seconds < kDurationMax)) return;
-  auto at = std::ranges::find(durations, action, &std::pair<std::string, Seconds>::first);
-  if (at == durations.end()) {
-    if (durations.size() >= kPayloadsMax) return;
-    at = durations.insert(at, {action, 0});
-  }
-  at->second += seconds;
+  lasted(action, seconds);
   if (action != "compute") return;
   if (start == 0 || from < start) start = from;
   stop = std::max(stop, to);
@@ -80,32 +74,41 @@ void GroupTotals::ran(const std::string& action, Seconds from, Seconds to) {
 
 void GroupTotals::add(const GroupTotals& other) {
   for (const auto& [state, count] : other.states) states[state] += count;
-  for (const auto& [action, seconds] : other.durations) {
-    auto at = std::ranges::find(durations, action, &std::pair<std::string, Seconds>::first);
-    if (at == durations.end()) at = durations.insert(at, {action, 0});
-    at->second += seconds;
-  }
+  for (const auto& [action, seconds] : other.durations) lasted(action, seconds);
   if (start == 0 || (other.start != 0 && other.start < start)) start = other.start;
   stop = std::max(stop, other.stop);
   nbytes += other.nbytes;
 }
 
+void GroupTotals::lasted(const std::string& action, Seconds seconds) {
+  auto at = std::ranges::find(durations, action, &std::pair<std::string, Seconds>::first);
+  if (at == durations.end()) {
+    if (durations.size() >= kActionsMax) return;
+    at = durations.insert(at, {action, 0});
+  }
+  at->second += seconds;
+}
+
+// A group as it is now.
+GroupTotals Spans::totals_of(std::uint32_t id) const {
+  const auto& group = state_.groups[id];
+  auto totals = group.totals;
+  totals.name = group.name;
+  totals.prefix = state_.prefixes[group.prefix].name;
+  std::uint64_t known = 0;
+  for (std::size_t state = 0; state < kStateCount; ++state) {
+    totals.states[std::string{to_string(static_cast<TaskState>(state))}] = group.states[state];
+    known += group.states[state];
+  }
+  totals.states[std::string{to_string(TaskState::forgotten)}] =
+      group.size - std::min<std::uint64_t>(known, group.size);
+  return totals;
+}
+
 std::vector<GroupTotals> Spans::groups(const GroupSet& set) const {
   std::vector<GroupTotals> all;
   for (const auto& [name, totals] : set.ended) all.push_back(totals);
-  for (const auto id : set.live) {
-    const auto& group = state_.groups[id];
-    auto& totals = all.emplace_back(group.totals);
-    totals.name = group.name;
-    totals.prefix = state_.prefixes[group.prefix].name;
-    std::uint64_t known = 0;
-    for (std::size_t state = 0; state < kStateCount; ++state) {
-      totals.states[std::string{to_string(static_cast<TaskState>(state))}] = group.states[state];
-      known += group.states[state];
-    }
-    totals.states[std::string{to_string(TaskState::forgotten)}] =
-        group.size - std::min<std::uint64_t>(known, group.size);
-  }
+  for (const auto id : set.live) all.push_back(totals_of(id));
   return all;
 }
 
@@ -113,10 +116,7 @@ std::vector<GroupTotals> Spans::groups(const GroupSet& set) const {
 void Spans::group_ends(std::uint32_t id) {
   auto& group = state_.groups[id];
   if (group.span == 0) return;
-  auto totals = std::move(group.totals);
-  totals.name = group.name;
-  totals.prefix = state_.prefixes[group.prefix].name;
-  totals.states[std::string{to_string(TaskState::forgotten)}] = group.size;
+  const auto totals = totals_of(id);
   const auto end_in = [&](GroupSet& set) {
     set.live.erase(id);
     if (set.ended.size() >= kGroupsMax && !set.ended.contains(totals.name)) return;

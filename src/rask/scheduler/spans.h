@@ -32,6 +32,9 @@ struct GroupTotals {
 
   void ran(const std::string& action, Seconds from, Seconds to);
   void add(const GroupTotals& other);
+
+ private:
+  void lasted(const std::string& action, Seconds seconds);
 };
 
 // Groups of tasks, some of which are still there.
@@ -85,6 +88,7 @@ class Spans {
   std::uint64_t default_span();
   std::uint64_t ensure(const std::vector<std::string>& tags, const std::vector<std::string>& ids);
   bool is_done(const Span& span) const;
+  GroupTotals totals_of(std::uint32_t group) const;
   void forget_old();
 
   State& state_;

@@ -143,13 +143,13 @@ struct SchedulerServer::Impl {
   void add_feed_handlers();
   void answer_question(const Value& request, const Lowering::Reply& reply);
   Value task_states(const std::vector<Key>& keys, bool recursive) const;
+  void start_feed(const Request& request);
+  void ask_feed(std::uint64_t id, const char* op, const Value& fields);
+  void end_feed(std::uint64_t id);
 
   // ---- spans and computations (rpc_spans.cc)
   void measure_spans(const Value& metrics);
   Value spans() const;
-  void start_feed(const Request& request);
-  void ask_feed(std::uint64_t id, const char* op, const Value& fields);
-  void end_feed(std::uint64_t id);
 
   // ---- RPC (rpc_*.cc)
   // An operation that only looks.

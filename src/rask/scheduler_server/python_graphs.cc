@@ -19,6 +19,8 @@ constexpr std::string_view kLogger = "distributed.scheduler";
 struct LoweredGraph {
   protocol::OtherMessage message;
   std::string stimulus_id;
+  Payload code;                             // The text where it was written.
+  Payload span_metadata;                    // For the first slice.
   std::deque<protocol::GraphSlice> slices;  // That have come, and wait for their turn.
   std::optional<Lowering::Answer> answer;   // Behind the last one.
   std::optional<ClientId> holder;           // Holds what later slices need.
@@ -52,6 +54,8 @@ void SchedulerServer::Impl::lower_graph(ClientId client, const protocol::OtherMe
   const auto graph = std::make_shared<LoweredGraph>();
   graph->message = message;
   graph->stimulus_id = stimulus_of(message, loop.now());
+  graph->code = field_of(message, "code");
+  graph->span_metadata = field_of(message, "span_metadata");
   session->held.push_back({graph, nullptr});
   lowering.ask_graph(
       message,
@@ -72,8 +76,7 @@ void SchedulerServer::Impl::take_slice(ClientId client, LoweredGraph& lowered) {
   lowered.tasks += graph.tasks.size();
   // All slices are one generation.
   if (!lowered.is_first) graph.fifo_timeout = std::numeric_limits<Seconds>::infinity();
-  machine.describe_graph(field_of(lowered.message, "code"),
-                         lowered.is_first ? field_of(lowered.message, "span_metadata") : Payload{});
+  machine.describe_graph(lowered.code, std::exchange(lowered.span_metadata, {}));
   graph.stimulus_id = lowered.stimulus_id;
   lowered.is_first = false;
   watching->keys_wanted(graph.keys);
