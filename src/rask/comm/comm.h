@@ -2,8 +2,7 @@
 // The letter box: connections that carry Dask messages, over TCP, TLS and unix sockets.
 //
 // One thread runs an EventLoop, and everything here is called and calls back on that thread, but
-// for EventLoop::post and EventLoop::stop, which any thread may call. Asio stays behind this
-// header.
+// for EventLoop::post and EventLoop::stop, which any thread may call.
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -101,6 +100,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   virtual void pause() = 0;  // Stop reading (backpressure); resume() goes on.
   virtual void resume() = 0;
+  // What comes within `delay` is read at its end (or up to a millisecond sooner, together with
+  // others), all at once, and wakes nobody before: for peers that say much and can wait. No effect
+  // while what was sent waits for the peer.
+  virtual void rest(Seconds delay) = 0;
   virtual void close() = 0;  // Sends what is queued, then closes. on_close comes later.
   virtual void abort() = 0;  // Closes now.
   virtual bool closed() const = 0;

@@ -1,10 +1,13 @@
 #include <fmt/format.h>
+#include <netdb.h>
 
 #include <algorithm>
-#include <boost/asio/ip/tcp.hpp>
 #include <cmath>
 #include <cstring>
+#include <mutex>
 #include <random>
+#include <system_error>
+#include <thread>
 
 #include "rask/base/log.h"
 #include "rask/comm/handshake.h"
@@ -12,8 +15,6 @@
 
 namespace rask::comm {
 namespace {
-
-using asio::ip::tcp;
 
 constexpr std::string_view kUnix = "unix://";
 constexpr Seconds kBackoffFirst = 0.01;
@@ -34,6 +35,70 @@ const char* hint_for(int error) {
       return "";
   }
 }
+
+// Asks for the addresses of a name, on a thread of its own: that blocks, and cannot be told to
+// stop.
+class Lookup {
+ public:
+  // With addresses, or the text of an error.
+  using Done = std::function<void(Result<std::vector<SocketAddress>>)>;
+
+  Lookup(EventLoop& loop, std::string host, std::uint16_t port, Done done)
+      : shared_(std::make_shared<Shared>()) {
+    shared_->loop = &loop;
+    shared_->done = std::move(done);
+    const auto tell = [](const std::shared_ptr<Shared>& shared, auto found) {
+      const std::lock_guard lock{shared->mutex};
+      if (shared->loop == nullptr) return;
+      shared->loop->post([shared, found = std::move(found)] {
+        if (const auto call = std::exchange(shared->done, nullptr)) call(found);
+      });
+    };
+    try {
+      std::thread{[tell, shared = shared_, host = std::move(host), port] {
+        tell(shared, addresses_of(host, port));
+      }}.detach();
+    } catch (const std::system_error& error) {
+      tell(shared_, Result<std::vector<SocketAddress>>{Error{ErrorCode::peer_lost, error.what()}});
+    }
+  }
+  // Who gives it up is not called.
+  ~Lookup() {
+    const auto gone = std::exchange(shared_->done, nullptr);
+    const std::lock_guard lock{shared_->mutex};
+    shared_->loop = nullptr;
+  }
+  Lookup(const Lookup&) = delete;
+  Lookup& operator=(const Lookup&) = delete;
+
+ private:
+  struct Shared {
+    std::mutex mutex;
+    EventLoop* loop;  // Under the mutex. nullptr: given up.
+    Done done;        // Of the loop's thread.
+  };
+
+  static Result<std::vector<SocketAddress>> addresses_of(const std::string& host,
+                                                         std::uint16_t port) {
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    addrinfo* found = nullptr;
+    if (const int error = ::getaddrinfo(host.c_str(), nullptr, &hints, &found); error != 0)
+      return Error{ErrorCode::peer_lost,
+                   error == EAI_SYSTEM ? errno_text(errno) : ::gai_strerror(error)};
+    std::vector<SocketAddress> addresses;
+    for (const auto* one = found; one != nullptr; one = one->ai_next) {
+      auto& address = addresses.emplace_back();
+      std::memcpy(&address.storage, one->ai_addr, one->ai_addrlen);
+      address.size = one->ai_addrlen;
+      set_port(address, port);
+    }
+    ::freeaddrinfo(found);
+    return addresses;
+  }
+
+  std::shared_ptr<Shared> shared_;
+};
 
 // One call of connect(): rounds over all addresses of a host, until one answers or time is up.
 // Owned by what it waits for.
@@ -61,8 +126,7 @@ class Connecting final : public std::enable_shared_from_this<Connecting>, privat
   void loop_ended() override;
   void begin_round();
   void resolve();
-  void on_resolved(const boost::system::error_code& error,
-                   const tcp::resolver::results_type& found);
+  void on_resolved(Result<std::vector<SocketAddress>> found);
   void try_target();
   void try_next();
   void connect_socket();
@@ -87,7 +151,7 @@ class Connecting final : public std::enable_shared_from_this<Connecting>, privat
   std::vector<SocketAddress> targets_;
   std::size_t target_ = 0;
   Descriptor socket_;
-  std::optional<tcp::resolver> resolver_;
+  std::unique_ptr<Lookup> lookup_;
   std::optional<TimerId> timer_;
   std::string last_error_ = "no answer";
 };
@@ -115,9 +179,9 @@ void Connecting::begin() {
 }
 
 void Connecting::loop_ended() {
-  const auto done = std::move(done_);  // Dies last.
+  const auto lookup = std::move(lookup_);  // These die last: the first may own this.
+  const auto done = std::move(done_);
   socket_.close();
-  resolver_.reset();
   loop_ = nullptr;
 }
 
@@ -128,34 +192,23 @@ void Connecting::begin_round() {
 }
 
 void Connecting::resolve() {
-  resolver_.emplace(loop_->impl().context);
   set_time_limit();
-  resolver_->async_resolve(host_port_.host, std::to_string(host_port_.port),
-                           [self = shared_from_this()](const boost::system::error_code& error,
-                                                       const tcp::resolver::results_type& found) {
-                             // Aborted: that was a name server too slow, and another round may be
-                             // under way.
-                             if (error != asio::error::operation_aborted && self->loop_ != nullptr)
-                               self->on_resolved(error, found);
-                           });
+  lookup_ = std::make_unique<Lookup>(
+      *loop_, host_port_.host, host_port_.port,
+      [self = shared_from_this()](Result<std::vector<SocketAddress>> found) {
+        if (self->loop_ != nullptr) self->on_resolved(std::move(found));
+      });
 }
 
-void Connecting::on_resolved(const boost::system::error_code& error,
-                             const tcp::resolver::results_type& found) {
-  resolver_.reset();
+void Connecting::on_resolved(Result<std::vector<SocketAddress>> found) {
+  lookup_.reset();
   stop_timer();
-  if (error) {
+  if (!found.ok()) {
     last_error_ =
-        fmt::format("the name '{}' cannot be resolved: {}", host_port_.host, error.message());
+        fmt::format("the name '{}' cannot be resolved: {}", host_port_.host, found.error().message);
     return round_failed();
   }
-  for (const auto& entry : found) {
-    const auto endpoint = entry.endpoint();
-    SocketAddress target;
-    target.size = static_cast<socklen_t>(endpoint.size());
-    std::memcpy(&target.storage, endpoint.data(), endpoint.size());
-    targets_.push_back(target);
-  }
+  targets_ = std::move(found).value();
   try_target();
 }
 
@@ -218,9 +271,10 @@ void Connecting::set_time_limit() {
   timer_ = loop_->call_later(std::min(cap, time_left()) / share, [self = shared_from_this()] {
     self->timer_.reset();
     self->socket_.close();
-    self->last_error_ = self->resolver_ ? "no answer from the name server"
-                                        : "no answer (does a firewall stand between?)";
-    if (!std::exchange(self->resolver_, std::nullopt)) return self->try_next();
+    self->last_error_ = self->lookup_ ? "no answer from the name server"
+                                      : "no answer (does a firewall stand between?)";
+    if (!self->lookup_) return self->try_next();
+    self->lookup_.reset();
     self->round_failed();
   });
 }

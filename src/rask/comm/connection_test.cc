@@ -52,6 +52,85 @@ TEST_P(ConnectionOn, many_small_messages_arrive_in_order) {
   EXPECT_EQ(pair.client->unsent_bytes(), 0u);
 }
 
+TEST_P(ConnectionOn, what_comes_during_a_rest_comes_at_its_end_all_at_once) {
+  constexpr Seconds kRest = 0.2;
+  auto pair = connected_pair(rig, options());
+  std::string log;
+  Seconds began = 0;
+  pair.server->start(
+      [&](wire::Message&& message) {
+        const auto text = text_of(message);
+        log += text;
+        if (text == "a") {
+          began = rig.loop.now();
+          pair.server->rest(kRest);
+          pair.server->send(text_message("go on"));
+        }
+        if (text == "b") {
+          EXPECT_GE(rig.loop.now() - began, kRest - 0.002);
+          rig.loop.at_end_of_turn([&] { log += '|'; });
+        }
+        if (text == "d") rig.loop.stop();
+      },
+      nullptr);
+  // The peer hears what is said meanwhile, and answers bit by bit.
+  pair.client->start(
+      [&](wire::Message&&) {
+        pair.client->send(text_message("b"));
+        rig.loop.call_later(0.01, [&] { pair.client->send(text_message("c")); });
+        rig.loop.call_later(kRest + 0.05, [&] { pair.client->send(text_message("d")); });
+      },
+      nullptr);
+  pair.client->send(text_message("a"));
+  rig.run();
+  EXPECT_EQ(log, "abc|d");
+}
+
+TEST_P(ConnectionOn, a_rest_does_not_hide_the_end_and_ends_with_the_connection) {
+  auto pair = connected_pair(rig, options());
+  pair.server->start([&](wire::Message&&) { pair.server->rest(0.02); },
+                     [&](const Error& error) {
+                       EXPECT_EQ(error.code, ErrorCode::peer_lost);
+                       rig.loop.stop();
+                     });
+  pair.client->send(text_message("last words"));
+  pair.client->close();
+  rig.run();
+  auto other = connected_pair(rig, options());
+  other.server->start(
+      [&](wire::Message&&) {
+        other.server->rest(1e6);
+        other.server->rest(0);  // No second one.
+        other.server->close();
+      },
+      [&](const Error& error) {
+        EXPECT_EQ(error.code, ErrorCode::cancelled);
+        rig.loop.stop();
+      });
+  other.client->send(text_message("close, please"));
+  rig.run();
+}
+
+TEST_P(ConnectionOn, a_paused_connection_stays_paused_behind_a_rest) {
+  auto pair = connected_pair(rig, options());
+  int heard = 0;
+  pair.server->start(
+      [&](wire::Message&&) {
+        if (++heard == 2) return rig.loop.stop();
+        pair.server->rest(0.005);
+        pair.server->pause();
+        pair.client->send(text_message("second"));
+        rig.loop.call_later(0.05, [&] {
+          EXPECT_EQ(heard, 1);
+          pair.server->resume();
+        });
+      },
+      nullptr);
+  pair.client->send(text_message("first"));
+  rig.run();
+  EXPECT_EQ(heard, 2);
+}
+
 TEST_P(ConnectionOn, a_big_frame_among_small_ones_arrives_whole) {
   std::string big(100 << 20, '\0');
   for (std::size_t i = 0; i < big.size(); i += 4096) big[i] = static_cast<char>(i >> 12);

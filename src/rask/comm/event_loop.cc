@@ -1,14 +1,63 @@
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #include <algorithm>
-#include <boost/asio/post.hpp>
+#include <array>
+#include <csignal>
 
 #include "rask/comm/loop_impl.h"
 
 namespace rask::comm {
 namespace {
 
-// Of one turn: enough to handle a burst together, few enough that its flush is not kept waiting.
-constexpr int kEventsPerTurn = 256;
 constexpr Seconds kDelayMax = 1e9;  // "Never" to a timer.
+
+std::chrono::steady_clock::duration to_duration(Seconds delay) {
+  const auto wait = std::chrono::duration<Seconds>(std::clamp(delay, 0.0, kDelayMax));
+  return std::chrono::duration_cast<std::chrono::steady_clock::duration>(wait);
+}
+
+Fd make_bell() {
+  Fd bell{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
+  RASK_ASSERT(bell);
+  return bell;
+}
+
+void ring(int bell) {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(bell, &one, sizeof one);
+}
+
+// ---- Signals: of the process, so that a handler never meets a loop that is going away
+// ------------
+
+std::array<std::atomic<std::uint32_t>, NSIG> signal_counts;
+std::atomic<int> signal_bell{-1};
+std::mutex signal_mutex;  // Guards signal_users.
+std::array<int, NSIG> signal_users{};
+
+void on_signal(int number) {
+  const int error = errno;
+  signal_counts[static_cast<std::size_t>(number)].fetch_add(1);
+  ring(signal_bell.load());
+  errno = error;
+}
+
+// From the first user on it is ours, behind the last one it does what it does by default.
+void count_user(int number, int change) {
+  const std::lock_guard lock{signal_mutex};
+  if (signal_bell.load() < 0) signal_bell.store(make_bell().release());
+  auto& users = signal_users[static_cast<std::size_t>(number)];
+  const bool was_used = users > 0;
+  users += change;
+  if (was_used == (users > 0)) return;
+  struct sigaction action{};
+  action.sa_handler = users > 0 ? on_signal : SIG_DFL;
+  action.sa_flags = SA_RESTART;
+  ::sigfillset(&action.sa_mask);
+  const int result = ::sigaction(number, &action, nullptr);
+  RASK_ASSERT(result == 0);
+}
 
 }  // namespace
 
@@ -38,9 +87,10 @@ Seconds EventLoop::now() const {
   return epoch_start + duration<Seconds>(std::chrono::steady_clock::now() - steady_start).count();
 }
 
-EventLoop::Impl::Impl() : work(context.get_executor()), clock(context) {}
+EventLoop::Impl::Impl() : bell(make_bell()) { poller.add_bell(bell.get()); }
 
 EventLoop::Impl::~Impl() {
+  for (const auto& signal : signals) count_user(signal.number, -1);
   {
     const std::lock_guard lock{mutex};
     ended = true;  // What destructors post from here on is dropped.
@@ -50,6 +100,7 @@ EventLoop::Impl::~Impl() {
     objects.erase(objects.begin());
     object->loop_ended();
   }
+  poller.let_go();
   // Destroying a callback may come back here: each container is emptied before its content dies.
   {
     const auto gone = std::exchange(posted, {});
@@ -67,29 +118,40 @@ EventLoop::Impl::~Impl() {
     const auto gone = std::exchange(timers, {});
   }
   {
-    const auto gone = std::exchange(signal_sets, {});
+    const auto gone = std::exchange(signals, {});
   }
 }
 
 void EventLoop::Impl::run() noexcept {
   while (true) {
-    handle_ready();
-    run_posted();
-    end_turn();
+    poller.poll(time_to_wait());
     {
       const std::lock_guard lock{mutex};
-      if (std::exchange(stopping, false)) return;
-      if (!posted.empty()) continue;
-      sleeping = true;
+      sleeping = false;
     }
-    sleep();
+    run_timers();
+    if (!signals.empty()) run_signals();
+    run_posted();
+    end_turn();
+    const std::lock_guard lock{mutex};
+    if (std::exchange(stopping, false)) return;
   }
 }
 
-void EventLoop::Impl::handle_ready() {
-  for (int events = 0; events < kEventsPerTurn; ++events) {
-    if (context.poll_one() == 0) return;
+// Until there is something to do; nullopt: for ever. Who posts from now on rings the bell.
+std::optional<std::chrono::nanoseconds> EventLoop::Impl::time_to_wait() {
+  using std::chrono::nanoseconds;
+  if (!ends_of_turn.empty() || !dirty.empty()) return nanoseconds{0};  // From before run().
+  std::optional<nanoseconds> wait;
+  if (!timers.empty()) {
+    const auto left = timers.begin()->first.first - Clock::now();
+    if (left <= nanoseconds{0}) return nanoseconds{0};
+    wait = left;
   }
+  const std::lock_guard lock{mutex};
+  if (stopping || !posted.empty()) return nanoseconds{0};
+  sleeping = true;
+  return wait;
 }
 
 void EventLoop::Impl::run_posted() {
@@ -117,16 +179,10 @@ void EventLoop::Impl::end_turn() {
   }
 }
 
-void EventLoop::Impl::sleep() {
-  context.run_one();
-  const std::lock_guard lock{mutex};
-  sleeping = false;
-}
-
 void EventLoop::Impl::stop() {
   const std::lock_guard lock{mutex};
   stopping = true;
-  if (std::exchange(sleeping, false)) asio::post(context, [] {});
+  if (std::exchange(sleeping, false)) ring(bell.get());
 }
 
 void EventLoop::Impl::post(std::function<void()> callback) {
@@ -134,16 +190,23 @@ void EventLoop::Impl::post(std::function<void()> callback) {
   if (ended) return;
   posted.push_back(std::move(callback));
   // Who is awake looks at `posted` before it sleeps.
-  if (std::exchange(sleeping, false)) asio::post(context, [] {});
+  if (std::exchange(sleeping, false)) ring(bell.get());
 }
 
 TimerId EventLoop::Impl::call_later(Seconds delay, std::function<void()> callback) {
-  const auto wait = std::chrono::duration<Seconds>(std::clamp(delay, 0.0, kDelayMax));
-  const auto deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(wait);
+  return add_timer(Clock::now() + to_duration(delay), std::move(callback));
+}
+
+void EventLoop::Impl::call_together(Seconds delay, std::function<void()> callback) {
+  using std::chrono::milliseconds;
+  const auto exact = Clock::now() + to_duration(delay);
+  add_timer(std::chrono::time_point_cast<milliseconds>(exact), std::move(callback));
+}
+
+TimerId EventLoop::Impl::add_timer(Clock::time_point deadline, std::function<void()> callback) {
   const auto id = ++timer_count;
   timers.emplace(TimerKey{deadline, id}, std::move(callback));
   timer_deadlines.emplace(id, deadline);
-  arm_timer();
   return TimerId{id};
 }
 
@@ -156,19 +219,8 @@ void EventLoop::Impl::cancel(TimerId timer) {
   const auto gone = timers.extract(entry);  // Dies last: its destructor may come back here.
 }
 
-void EventLoop::Impl::arm_timer() {
-  // Left as it is when it fires too early (the first timer was cancelled): cheaper than to set it
-  // for each request that has a time limit.
-  if (timers.empty() || (clock_set_to && *clock_set_to <= timers.begin()->first.first)) return;
-  clock_set_to = timers.begin()->first.first;
-  clock.expires_at(*clock_set_to);
-  clock.async_wait([this](boost::system::error_code error) {
-    if (!error) on_timer();
-  });
-}
-
-void EventLoop::Impl::on_timer() {
-  clock_set_to.reset();
+void EventLoop::Impl::run_timers() {
+  if (timers.empty()) return;
   const auto now = Clock::now();
   const auto id_max = timer_count;  // Timers set by these callbacks wait for the next turn.
   while (!timers.empty() && timers.begin()->first.first <= now &&
@@ -177,46 +229,40 @@ void EventLoop::Impl::on_timer() {
     timer_deadlines.erase(due.key().second);
     due.mapped()();
   }
-  arm_timer();
 }
 
-void EventLoop::Impl::on_signals(const std::vector<int>& signals,
+void EventLoop::Impl::on_signals(const std::vector<int>& numbers,
                                  std::function<void(int)> callback) {
-  auto entry = std::make_shared<Signals>(context, std::move(callback));
-  for (const int signal : signals) {
-    boost::system::error_code error;
-    entry->set.add(signal, error);
-    RASK_ASSERT(!error);
+  const auto shared = std::make_shared<std::function<void(int)>>(std::move(callback));
+  for (const int number : numbers) {
+    const auto seen = signal_counts[static_cast<std::size_t>(number)].load();
+    signals.push_back({.number = number, .seen = seen, .callback = shared});
+    count_user(number, 1);
   }
-  signal_sets.push_back(entry);
-  wait_signal(entry);
+  poller.add_bell(signal_bell.load());
 }
 
-void EventLoop::Impl::wait_signal(const std::shared_ptr<Signals>& signals) {
-  signals->set.async_wait([this, signals](boost::system::error_code error, int number) {
-    if (error) return;
-    wait_signal(signals);
-    signals->callback(number);
-  });
+void EventLoop::Impl::run_signals() {
+  for (std::size_t i = 0; i < signals.size(); ++i) {  // A callback may add some.
+    const auto number = signals[i].number;
+    while (signals[i].seen != signal_counts[static_cast<std::size_t>(number)].load()) {
+      ++signals[i].seen;
+      const auto callback = signals[i].callback;
+      (*callback)(number);
+    }
+  }
 }
 
 Result<Ok> Descriptor::open(EventLoop::Impl& loop, Fd fd) {
-  boost::system::error_code error;
-  stream_.emplace(loop.context);
-  stream_->assign(fd.get(), error);
-  if (error) {
-    stream_.reset();
-    return Error{ErrorCode::peer_lost, "cannot watch a socket: " + error.message()};
-  }
-  fd.release();
+  RASK_TRY(id_, loop.poller.add(fd.get()));
+  poller_ = &loop.poller;
+  fd_ = std::move(fd);
   return Ok{};
 }
 
 Fd Descriptor::release() {
-  if (!stream_) return {};
-  Fd fd{stream_->release()};
-  stream_.reset();
-  return fd;
+  if (fd_) poller_->remove(id_);
+  return std::exchange(fd_, Fd{});
 }
 
 }  // namespace rask::comm

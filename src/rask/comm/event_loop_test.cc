@@ -2,7 +2,9 @@
 
 #include <csignal>
 #include <thread>
+#include <utility>
 
+#include "rask/comm/poller.h"
 #include "rask/comm/test_rig.h"
 
 namespace rask::comm {
@@ -107,6 +109,85 @@ TEST(EventLoop, signals_reach_the_callback_more_than_once) {
   rig.loop.post([] { ::raise(SIGUSR1); });
   rig.run();
   EXPECT_THAT(log, ElementsAre(SIGUSR1, SIGUSR2));
+}
+
+TEST(EventLoop, a_signal_reaches_every_loop_that_asked_and_the_default_comes_back_with_the_last) {
+  int heard = 0;
+  struct sigaction action{};
+  {
+    Rig one;
+    Rig other;
+    for (auto* rig : {&one, &other}) {
+      rig->loop.on_signals({SIGUSR1}, [&heard, rig](int) {
+        ++heard;
+        rig->loop.stop();
+      });
+    }
+    ::raise(SIGUSR1);
+    one.run();
+    other.run();
+    ::sigaction(SIGUSR1, nullptr, &action);
+    EXPECT_NE(action.sa_handler, SIG_DFL);
+  }
+  EXPECT_EQ(heard, 2);
+  ::sigaction(SIGUSR1, nullptr, &action);
+  EXPECT_EQ(action.sa_handler, SIG_DFL);
+}
+
+// Ready for both at once, and with nobody who waits for what is ready.
+TEST(Poller, tells_who_waits_and_is_silent_for_others) {
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
+  const Fd mine{ends[0]};
+  Fd theirs{ends[1]};
+  Poller poller;
+  const auto id = poller.add(mine.get()).value();
+  std::string log;
+  const auto turn = [&] {
+    poller.poll(std::chrono::milliseconds{0});
+    return std::exchange(log, {});
+  };
+  ASSERT_EQ(::send(theirs.get(), "x", 1, 0), 1);
+  EXPECT_EQ(turn(), "");
+  poller.when(id, Poller::What::read, [&] { log += 'r'; });
+  poller.when(id, Poller::What::write, [&] { log += 'w'; });
+  EXPECT_EQ(turn(), "rw");
+  EXPECT_EQ(turn(), "");
+  poller.when(id, Poller::What::read, [&] { log += 'r'; });
+  poller.ignore_input(id);
+  EXPECT_EQ(turn(), "");
+  poller.when(id, Poller::What::read, [&] { log += 'r'; });
+  EXPECT_EQ(turn(), "r");
+  theirs = Fd{};  // The end is there to be read, once asked for.
+  EXPECT_EQ(turn(), "");
+  EXPECT_EQ(turn(), "");
+  poller.when(id, Poller::What::read, [&] { log += 'e'; });
+  EXPECT_EQ(turn(), "e");
+  poller.when(id, Poller::What::read, [&] { log += 'e'; });
+  poller.remove(id);
+  EXPECT_EQ(turn(), "");
+}
+
+TEST(Poller, who_was_removed_by_another_callback_of_the_turn_is_not_called) {
+  int ends[4];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends + 2), 0);
+  const Fd held[] = {Fd{ends[0]}, Fd{ends[1]}, Fd{ends[2]}, Fd{ends[3]}};
+  Poller poller;
+  Poller::Id ids[2] = {poller.add(ends[0]).value(), poller.add(ends[2]).value()};
+  int calls = 0;
+  for (int i : {0, 1}) {
+    poller.when(ids[i], Poller::What::write, [&, i] {
+      ++calls;
+      poller.remove(ids[1 - i]);
+      // The same number as the other one had, which this is not.
+      const auto fresh = poller.add(ends[1 + 2 * (1 - i)]).value();
+      EXPECT_EQ(fresh.index, ids[1 - i].index);
+      EXPECT_NE(fresh.generation, ids[1 - i].generation);
+    });
+  }
+  poller.poll(std::chrono::milliseconds{0});
+  EXPECT_EQ(calls, 1);
 }
 
 TEST(EventLoop, now_is_the_time_of_day_and_never_goes_back) {

@@ -216,6 +216,27 @@ TEST(Connect, resolves_names) {
   rig.run();
 }
 
+TEST(Connect, says_of_a_name_that_it_leads_nowhere) {
+  Rig rig;
+  connect(rig.loop, "tcp://no-such-host.invalid:8786", {}, false,
+          [&](Result<ConnectionPtr> result) {
+            ASSERT_FALSE(result.ok());
+            EXPECT_THAT(result.error().message,
+                        HasSubstr("the name 'no-such-host.invalid' cannot be resolved"));
+            rig.loop.stop();
+          });
+  rig.run();
+}
+
+TEST(Connect, a_loop_may_end_while_a_name_is_looked_up) {
+  const auto token = std::make_shared<int>();
+  for (int i = 0; i < 20; ++i) {
+    EventLoop loop;
+    connect(loop, "tcp://localhost:1", {}, true, [token](Result<ConnectionPtr>) {});
+  }
+  EXPECT_EQ(token.use_count(), 1);
+}
+
 TEST(Connect, reaches_unix_paths_and_takes_over_the_file_of_a_dead_server) {
   Rig rig;
   const auto path = testing::TempDir() + "rask-comm-test-" + std::to_string(::getpid());

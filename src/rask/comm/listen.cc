@@ -44,8 +44,8 @@ class Acceptor final : public std::enable_shared_from_this<Acceptor>, private Lo
  private:
   struct Socket {
     Descriptor descriptor;
-    bool is_unix;
-    bool is_twin;
+    bool is_unix = false;
+    bool is_twin = false;
   };
 
   void loop_ended() override;
@@ -66,7 +66,9 @@ class Acceptor final : public std::enable_shared_from_this<Acceptor>, private Lo
 
 Result<Ok> Acceptor::add(Fd fd, bool is_twin) {
   const bool is_unix = local_address(fd.get()).family() == AF_UNIX;
-  auto socket = std::make_unique<Socket>(Socket{{}, is_unix, is_twin});
+  auto socket = std::make_unique<Socket>();
+  socket->is_unix = is_unix;
+  socket->is_twin = is_twin;
   RASK_TRY([[maybe_unused]] const auto opened,
            socket->descriptor.open(loop_->impl(), std::move(fd)));
   sockets_.push_back(std::move(socket));

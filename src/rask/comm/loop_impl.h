@@ -1,11 +1,8 @@
 #pragma once
-// Inside of EventLoop: the one header that knows Asio. Private to this room.
+// Inside of EventLoop. Private to this room.
 //
-//   turn = ready events (a bounded number), posted callbacks, ends of turn and flushes; then sleep
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/signal_set.hpp>
-#include <boost/asio/steady_timer.hpp>
+//   turn = wait, ready sockets, timers, posted callbacks, ends of turn and flushes
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <map>
@@ -18,11 +15,10 @@
 #include <vector>
 
 #include "rask/comm/comm.h"
+#include "rask/comm/poller.h"
 #include "rask/comm/socket.h"
 
 namespace rask::comm {
-
-namespace asio = boost::asio;
 
 // What lives on a loop and may outlive it.
 class LoopObject {
@@ -59,30 +55,30 @@ struct EventLoop::Impl {
   void flush_at_end_of_turn(std::shared_ptr<Flushable> flushable) {
     dirty.push_back(std::move(flushable));
   }
+  // After `delay` or up to a millisecond sooner: what ends at about the same time ends in one turn.
+  void call_together(Seconds delay, std::function<void()> callback);
 
-  asio::io_context context{1};  // One thread runs it.
+  Poller poller;
   std::unordered_set<LoopObject*> objects;
   std::vector<std::function<void()>> ends_of_turn;
   std::uint64_t peer_number = 0;  // For addresses of peers that have no port.
 
  private:
-  struct Signals {
-    Signals(asio::io_context& on, std::function<void(int)> call)
-        : set(on), callback(std::move(call)) {}
-    asio::signal_set set;
-    std::function<void(int)> callback;
+  struct Signal {
+    int number;
+    std::uint32_t seen;  // Of signal_counts.
+    std::shared_ptr<std::function<void(int)>> callback;
   };
   using TimerKey = std::pair<Clock::time_point, std::uint64_t>;
 
-  void handle_ready();
+  std::optional<std::chrono::nanoseconds> time_to_wait();
+  void run_timers();
+  void run_signals();
   void run_posted();
   void end_turn();
-  void sleep();
-  void arm_timer();
-  void on_timer();
-  void wait_signal(const std::shared_ptr<Signals>& signals);
+  TimerId add_timer(Clock::time_point deadline, std::function<void()> callback);
 
-  asio::executor_work_guard<asio::io_context::executor_type> work;
+  Fd bell;  // Rung by other threads.
   std::vector<std::shared_ptr<Flushable>> dirty;
   std::vector<std::shared_ptr<Flushable>> flushing;
 
@@ -96,40 +92,35 @@ struct EventLoop::Impl {
   std::map<TimerKey, std::function<void()>> timers;
   std::unordered_map<std::uint64_t, Clock::time_point> timer_deadlines;
   std::uint64_t timer_count = 0;
-  asio::steady_timer clock;
-  std::optional<Clock::time_point> clock_set_to;
-  std::vector<std::shared_ptr<Signals>> signal_sets;
+  std::vector<Signal> signals;
 };
 
 // A socket on the loop. Closing drops the callbacks that wait, without calling them.
 class Descriptor {
  public:
   Descriptor() = default;
+  ~Descriptor() { close(); }
+  Descriptor(Descriptor&&) = delete;
+  Descriptor& operator=(Descriptor&&) = delete;
   //   errors   peer_lost: the system has no room for one more.
   Result<Ok> open(EventLoop::Impl& loop, Fd fd);
-  bool is_open() const { return stream_.has_value(); }
-  int fd() { return stream_ ? stream_->native_handle() : -1; }
-  void close() { stream_.reset(); }
+  bool is_open() const { return static_cast<bool>(fd_); }
+  int fd() const { return fd_.get(); }
+  void close() { release(); }
   Fd release();  // Takes the socket off the loop, open.
 
-  template <class Callback>
-  void when_readable(Callback callback) {
-    wait(asio::posix::descriptor_base::wait_read, std::move(callback));
+  void when_readable(Poller::Callback callback) {
+    poller_->when(id_, Poller::What::read, std::move(callback));
   }
-  template <class Callback>
-  void when_writable(Callback callback) {
-    wait(asio::posix::descriptor_base::wait_write, std::move(callback));
+  void when_writable(Poller::Callback callback) {
+    poller_->when(id_, Poller::What::write, std::move(callback));
   }
+  void ignore_input() { poller_->ignore_input(id_); }  // Until when_readable().
 
  private:
-  template <class Callback>
-  void wait(asio::posix::descriptor_base::wait_type what, Callback callback) {
-    stream_->async_wait(what, [callback = std::move(callback)](boost::system::error_code error) {
-      if (!error) callback();
-    });
-  }
-
-  std::optional<asio::posix::stream_descriptor> stream_;
+  Poller* poller_ = nullptr;
+  Poller::Id id_;
+  Fd fd_;
 };
 
 }  // namespace rask::comm

@@ -73,6 +73,21 @@ void StreamConnection::resume() {
   schedule_pump();
 }
 
+void StreamConnection::rest(Seconds delay) {
+  if (resting_ || write_blocked_ || phase_ != Phase::open || loop_ == nullptr) return;
+  resting_ = true;
+  watching_input_ = false;
+  socket_.ignore_input();
+  loop_->impl().call_together(delay, [self = self()] { self->wake(); });
+}
+
+void StreamConnection::wake() {
+  resting_ = false;
+  if (phase_ != Phase::open) return;
+  read_input();
+  watch_input();
+}
+
 void StreamConnection::schedule_pump() {
   if (delivering_ || pump_scheduled_ || loop_ == nullptr) return;
   pump_scheduled_ = true;
@@ -86,7 +101,7 @@ void StreamConnection::schedule_pump() {
 // ---- In -----------------------------------------------------------------------------------------
 
 void StreamConnection::watch_input() {
-  if (watching_input_ || !wants_input()) return;
+  if (watching_input_ || resting_ || !wants_input()) return;
   watching_input_ = true;
   const auto go_on = [self = self()] {
     self->watching_input_ = false;

@@ -32,6 +32,7 @@ class StreamConnection final : public Connection, private LoopObject, private Fl
   }
   void pause() override { paused_ = true; }
   void resume() override;
+  void rest(Seconds delay) override;
   void close() override;
   void abort() override;
   bool closed() const override { return phase_ != Phase::open; }
@@ -61,6 +62,7 @@ class StreamConnection final : public Connection, private LoopObject, private Fl
     return std::static_pointer_cast<StreamConnection>(shared_from_this());
   }
   void loop_ended() override;
+  void wake();
   bool wants_input() const { return phase_ == Phase::open && handlers_ && !paused_; }
   void schedule_pump();
   void watch_input();
@@ -88,6 +90,7 @@ class StreamConnection final : public Connection, private LoopObject, private Fl
   Phase phase_ = Phase::open;
   bool paused_ = false;
   bool watching_input_ = false;
+  bool resting_ = false;
   bool delivering_ = false;
   bool pump_scheduled_ = false;
   bool flush_scheduled_ = false;

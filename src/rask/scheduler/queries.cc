@@ -41,6 +41,10 @@ std::vector<Key> keys_of(const State& state, const std::vector<std::uint32_t>& i
 }
 }  // namespace
 
+Seconds Scheduler::can_wait(WorkerId worker) const {
+  return state_->can_wait(*state_->workers.at(static_cast<std::uint32_t>(worker)));
+}
+
 std::vector<Key> Scheduler::has_what(WorkerId worker) const {
   return keys_of(*state_, state_->workers.at(static_cast<std::uint32_t>(worker))->has_what.ids());
 }

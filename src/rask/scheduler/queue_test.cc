@@ -115,7 +115,19 @@ TEST(Saturation, tiny_tasks_fill_a_worker_as_soon_as_one_has_shown_how_short_the
   // 60 microseconds each: the 84th fills five milliseconds.
   EXPECT_EQ(rig.finish(alice, "t-0", 60e-6).size(), 1 + 83u);
   EXPECT_EQ(rig.scheduler.worker(alice).processing_count, 84u);
-  EXPECT_EQ(rig.finish(alice, "t-1", 60e-6).size(), 1 + 1u);
+}
+
+TEST(Saturation, a_worker_full_of_tiny_tasks_is_filled_again_when_half_of_them_are_done) {
+  Rig rig{own_rule()};
+  const auto alice = rig.add_worker("alice");
+  rig.take();
+  const Map map{1000};
+  rig.update_graph(map.tasks, map.wanted);
+  rig.finish(alice, "t-0", 60e-6);
+  for (int i = 1; i < 43; ++i)
+    EXPECT_EQ(rig.finish(alice, "t-" + std::to_string(i), 60e-6).size(), 1u) << i;
+  EXPECT_EQ(rig.scheduler.worker(alice).processing_count, 42u);
+  EXPECT_EQ(rig.finish(alice, "t-43", 60e-6).size(), 1 + 43u);
 }
 
 TEST(Saturation, the_number_of_tiny_tasks_is_bounded) {
@@ -152,6 +164,45 @@ TEST(Saturation, tiny_tasks_are_spread_over_all_workers) {
   }
   EXPECT_EQ(rig.scheduler.worker(alice).processing_count, 42u);
   EXPECT_EQ(rig.scheduler.worker(bob).processing_count, 42u);
+}
+
+void runs_python(WorkerInfo& info) {
+  info.runs_native = false;
+  info.runs_python = true;
+}
+
+TEST(CanWait, as_long_as_half_of_the_work_that_waits_for_a_thread_and_no_longer_than_a_limit) {
+  Rig rig{own_rule()};
+  const auto alice = rig.add_worker("alice", 1, runs_python);
+  EXPECT_EQ(rig.scheduler.can_wait(alice), 0);
+  const Map map{1000};
+  rig.update_graph(map.tasks, map.wanted, [](auto& graph) {
+    for (auto& task : graph.tasks) task.run_spec.kind = protocol::Payload::Kind::pickled;
+  });
+  // Two tasks, of which nothing is known but that Python is around them.
+  EXPECT_NEAR(rig.scheduler.can_wait(alice), 0.0001, 1e-9);
+  rig.finish(alice, "t-0", 500e-6);  // Now ten of half a millisecond.
+  EXPECT_EQ(rig.scheduler.worker(alice).processing_count, 10u);
+  EXPECT_NEAR(rig.scheduler.can_wait(alice), 9 * 0.0007 / 2, 1e-9);
+  for (int i = 1; i < 300; ++i) rig.finish(alice, "t-" + std::to_string(i), 1e-6);
+  EXPECT_GT(rig.scheduler.worker(alice).processing_count, 300u);
+  EXPECT_NEAR(rig.scheduler.can_wait(alice), 0.020, 1e-9);
+}
+
+TEST(CanWait, not_while_another_python_worker_has_nothing_to_do) {
+  auto options = own_rule();
+  options.worker_saturation = std::numeric_limits<double>::infinity();
+  Rig rig{options};
+  const auto alice = rig.add_worker("alice", 1, runs_python);
+  const Map map{100};
+  rig.update_graph(map.tasks, map.wanted, [](auto& graph) {
+    for (auto& task : graph.tasks) task.run_spec.kind = protocol::Payload::Kind::pickled;
+  });
+  EXPECT_GT(rig.scheduler.can_wait(alice), 0.005);
+  rig.add_worker("native", 1);  // Could not run them.
+  EXPECT_GT(rig.scheduler.can_wait(alice), 0.005);
+  rig.add_worker("bob", 1, runs_python);
+  EXPECT_EQ(rig.scheduler.can_wait(alice), 0);
 }
 
 TEST(Saturation, downstream_tasks_run_before_the_queue_moves) {

@@ -17,6 +17,8 @@ constexpr double kDefaultSaturation = 1.1;
 constexpr Seconds kExpectedWork = 0.005;      // for each thread
 constexpr std::int64_t kTinyTasksMax = 2000;  // for each thread
 constexpr double kTinyNbytesMax = 64 * 1024;
+constexpr Seconds kAroundTask = 0.0002;  // That a stock worker needs at least beside the task.
+constexpr Seconds kWaitMax = 0.020;
 constexpr std::int64_t kStickyTasks = 16;  // for each thread: at most this many in a row
 constexpr Seconds kStickyWork = 0.0005;    // and no more expected work than this
 }  // namespace
@@ -41,7 +43,27 @@ bool State::has_room_for_tiny(const Worker& worker) const {
   if (options.worker_saturation) return false;
   const auto nthreads = worker.info.nthreads;
   const auto processing = std::int64_t{worker.processing.size()} - worker.long_running;
-  return processing < kTinyTasksMax * nthreads && occupancy(worker) < kExpectedWork * nthreads;
+  // One that is full gets the next ones when half has been done: many in one message.
+  const int share = worker.open ? 1 : 2;
+  return share * processing < kTinyTasksMax * nthreads &&
+         share * occupancy(worker) < kExpectedWork * nthreads;
+}
+
+// Half of the time for which it has enough to do; 0 while another one may wait for its news.
+Seconds State::can_wait(const Worker& worker) const {
+  const auto nthreads = std::int64_t{worker.info.nthreads};
+  const auto processing = std::int64_t{worker.processing.size()} - worker.long_running;
+  if (processing <= nthreads) return 0;
+  const auto has_nothing_to_do = [this](std::uint32_t number) {
+    const auto& other = *workers[number];
+    return other.info.runs_python && std::int64_t{other.processing.size()} < other.info.nthreads;
+  };
+  if (std::ranges::any_of(idle, has_nothing_to_do)) return 0;
+  Seconds known = 0;
+  for (const auto& [prefix, count] : worker.prefixes)
+    known += std::max(0.0, prefixes[prefix].duration_average) * count;
+  const auto each = known / static_cast<double>(processing * nthreads) + kAroundTask;
+  return std::min(static_cast<double>(processing - nthreads) * each / 2, kWaitMax);
 }
 
 bool State::is_unoccupied(const Worker& worker, Seconds occupancy, std::int64_t processing) const {

@@ -263,6 +263,9 @@ class Scheduler {
   std::optional<WorkerId> find_worker(std::string_view address_or_name) const;
   std::vector<WorkerId> workers() const;     // In the order they joined.
   WorkerView worker(WorkerId worker) const;  // REQUIRES a live id
+  // For how long a worker that runs Python may be left alone: it does not run out of tasks, and
+  // what it has to say can wait. 0: not at all.
+  Seconds can_wait(WorkerId worker) const;
   std::vector<Key> has_what(WorkerId worker) const;
   std::vector<Key> processing(WorkerId worker) const;
 

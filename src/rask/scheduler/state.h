@@ -161,6 +161,7 @@ class State {
   std::int64_t slots_available(const Worker& worker) const;
   bool is_tiny(const Prefix& prefix) const;
   bool has_room_for_tiny(const Worker& worker) const;
+  Seconds can_wait(const Worker& worker) const;
   bool is_unoccupied(const Worker& worker, Seconds occupancy, std::int64_t processing) const;
   void check_idle_saturated(std::uint32_t worker);
   void check_idle_saturated(std::uint32_t worker, Seconds occupancy);

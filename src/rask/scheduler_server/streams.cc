@@ -15,6 +15,9 @@ constexpr std::string_view kLogger = "distributed.scheduler";
 // A peer that reads this much slower than it is told things is not listened to until it has caught
 // up.
 constexpr std::size_t kUnsentBytesMax = std::size_t{64} << 20;
+// A stock worker sends what it has every two milliseconds, if only of one task. To be woken by each
+// message costs more than to handle it; less than two of them are not worth a rest.
+constexpr Seconds kRestMin = 0.004;
 
 void SchedulerServer::Impl::add_stream_handlers() {
   server.on("register-client", [this](const Request& r) { register_client(r); });
@@ -312,9 +315,11 @@ void SchedulerServer::Impl::on_worker_message(WorkerId worker, const wire::Messa
         machine.handle(worker, std::move(item), now, effects);
     }
   });
-  if (auto* still = session_of(worker); still != nullptr && protocol::ends_stream(message)) {
-    still->connection->close();
-  }
+  auto* still = session_of(worker);
+  if (still == nullptr) return;
+  if (protocol::ends_stream(message)) return still->connection->close();
+  if (still->connection->peer().dense) return;
+  if (const auto rest = machine.can_wait(worker); rest >= kRestMin) still->connection->rest(rest);
 }
 
 void SchedulerServer::Impl::handle_worker(WorkerId worker, FromWorker&& message, Seconds) {
