@@ -48,9 +48,9 @@ test-interop: build ## Python programs and a part of Dask's own tests on build/r
 	@PYTHONPATH=python $(VENV_PYTHON) -m pytest -q -p no:cacheprovider python/tests/test_lower.py
 	@$(VENV_PYTHON) tests/dask/run.py $(ARGS)
 
-dask-tests: build ## all of Dask's own tests of its collections, with rask and stock: hours
+dask-tests: build ## all of Dask's own tests of its collections; what fails, with stock too: hours
 	@tools/setup.sh --python
-	@$(VENV_PYTHON) tests/dask/run.py --all --stock $(ARGS)
+	@$(VENV_PYTHON) tests/dask/run.py --all --stock --jobs $(JOBS) $(ARGS)
 
 conformance: ## distributed's own tests on build/rask: TESTS=<checkout of dask/distributed>
 	@tools/ci/conformance.sh "$(CONFORMANCE)" "$(TESTS)" $(ARGS)

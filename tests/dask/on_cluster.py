@@ -29,6 +29,8 @@ def pytest_addoption(parser):
     group.addoption("--results", type=pathlib.Path, default=None)
     group.addoption("--runslow", action="store_true", help="also tests marked slow")
     group.addoption("--every", type=int, default=1, metavar="N", help="only each Nth test")
+    group.addoption("--only", type=pathlib.Path, default=None,
+                    help="file with the tests to run, a line each, as in the results")
     group.addoption("--cluster-log", type=pathlib.Path, default=None,
                     help="folder for the logs of clusters that had to be replaced")
 
@@ -93,8 +95,11 @@ class OnCluster:
 
     def pytest_collection_modifyitems(self, config, items) -> None:
         candidates = [item for item in items if not names_its_scheduler(item)]
-        chosen = [item for item in candidates[::config.getoption("--every")]
-                  if item.nodeid not in self.begun]
+        candidates = candidates[::config.getoption("--every")]
+        if (only := config.getoption("--only")) is not None:
+            names = set(only.read_text().splitlines())
+            candidates = [item for item in items if item.nodeid.removeprefix("dask/") in names]
+        chosen = [item for item in candidates if item.nodeid not in self.begun]
         left_out = set(items) - set(chosen)
         config.hook.pytest_deselected(items=[item for item in items if item in left_out])
         items[:] = chosen

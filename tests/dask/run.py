@@ -3,8 +3,10 @@
 
     run.py                 a part of them; what passes with the stock scheduler must pass with ours
     run.py --all           all of them, a matter of hours
-    run.py --stock         runs them with `dask scheduler` too, instead of looking at the record
-    run.py --stock --record  and writes the record, stock.json
+    run.py --stock         what does not pass is run with `dask scheduler` too: the record is not
+                           looked at
+    run.py --record        all is run with `dask scheduler` too, and the record, stock.json, written
+    run.py --jobs 2        so many clusters at a time, each with a part of the files
     run.py FILE… -k EXPR   some: files by their path below the dask package
 
 Run it with a Python that has what tools/requirements.txt names. Last come a table per file
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import concurrent.futures
 import importlib.util
 import json
 import os
@@ -24,6 +27,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -54,6 +58,8 @@ LEFT_OUT = {
 }
 
 PASSED = {"passed", "xpassed"}
+NOT_RUN = {"skipped", "xfailed"}
+stopping = threading.Event()
 
 
 def all_files() -> list[str]:
@@ -61,25 +67,59 @@ def all_files() -> list[str]:
     return sorted(name for name in found if name not in LEFT_OUT and "cupy" not in name)
 
 
-class Run:
-    """The chosen files with one scheduler; pytest is started anew when it gets stuck."""
+def run(name: str, command: str, options: argparse.Namespace,
+        tests: set[str] | None = None) -> dict[str, dict]:
+    """The results of the chosen files, or of `tests` alone, with one kind of scheduler."""
+    begin = time.monotonic()
+    print(f"==> {name}: {command}", flush=True)
+    files = options.files if tests is None else sorted(set(map(file_of, tests)))
+    shards = [shard for shard in parts(files, options.jobs) if shard]
+    results: dict[str, dict] = {}
+    with concurrent.futures.ThreadPoolExecutor(max(1, len(shards))) as pool:
+        runs = [Run(f"{name}-{i}" if i else name, command, options, shard, tests)
+                for i, shard in enumerate(shards)]
+        try:
+            for one in pool.map(Run.__call__, runs):
+                results |= one
+        except BaseException:
+            stopping.set()  # The threads end what they have started.
+            raise
+    print(f"{name}: {time.monotonic() - begin:.0f} s", flush=True)
+    return results
 
-    def __init__(self, name: str, command: str, options: argparse.Namespace) -> None:
+
+def parts(files: list[str], count: int) -> list[list[str]]:
+    """About as much text in each."""
+    shards: list[tuple[int, list[str]]] = [(0, []) for _ in range(count)]
+    for file in sorted(files, key=lambda name: -(DASK / name).stat().st_size):
+        least = min(range(count), key=lambda i: shards[i][0])
+        shards[least] = (shards[least][0] + (DASK / file).stat().st_size,
+                         [*shards[least][1], file])
+    return [sorted(names) for _, names in shards]
+
+
+class Run:
+    """Some files with one scheduler; pytest is started anew when it gets stuck."""
+
+    def __init__(self, name: str, command: str, options: argparse.Namespace, files: list[str],
+                 tests: set[str] | None) -> None:
         self.name = name
         self.command = command
         self.options = options
+        self.files = files
         self.folder = options.output / name
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         self.results = self.folder / "results.jsonl"
+        self.only = None
+        if tests is not None:
+            self.only = self.folder / "only.txt"
+            self.only.write_text("".join(f"{test}\n" for test in sorted(tests)))
 
     def __call__(self) -> dict[str, dict]:
-        begin = time.monotonic()
         for attempt in range(20):
-            print(f"==> {self.name}: {self.command}", flush=True)
             if self._pytest(attempt) or not self._go_on():
                 break
-        self.seconds = time.monotonic() - begin
         return read_results(self.results)
 
     def _pytest(self, attempt: int) -> bool:
@@ -88,9 +128,11 @@ class Run:
                    "--timeout", str(self.options.timeout), "--results", str(self.results),
                    "--scheduler-command", self.command, "--cluster-log", str(self.folder)]
         command += ["--every", str(self.options.every)]
+        if self.only is not None:
+            command += ["--only", str(self.only)]
         if self.options.k:
             command += ["-k", self.options.k]
-        command += [str(DASK / name) for name in self.options.files]
+        command += [str(DASK / name) for name in self.files]
         path = os.pathsep.join([str(HERE), str(HERE.parent / "interop")])
         with (tempfile.TemporaryDirectory() as scratch,
               open(self.folder / f"pytest-{attempt}.log", "w") as log):
@@ -106,7 +148,8 @@ class Run:
         patience = self.options.timeout + 60
         size, since = -1, time.monotonic()
         while process.poll() is None:
-            time.sleep(0.2)
+            if stopping.wait(0.2):
+                return True
             now = self.results.stat().st_size if self.results.exists() else 0
             if now != size:
                 size, since = now, time.monotonic()
@@ -208,8 +251,11 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("files", nargs="*", help="below the dask package; default: a part")
     parser.add_argument("--all", action="store_true")
-    parser.add_argument("--stock", action="store_true", help="run the stock scheduler too")
-    parser.add_argument("--record", action="store_true", help=f"write {RECORD.name}")
+    parser.add_argument("--stock", action="store_true",
+                        help="run what does not pass with the stock scheduler too")
+    parser.add_argument("--record", action="store_true",
+                        help=f"run all with the stock scheduler too, write {RECORD.name}")
+    parser.add_argument("--jobs", type=int, default=1, help="clusters at a time")
     parser.add_argument("--scheduler-command", default=RASK_SCHEDULER)
     parser.add_argument("--timeout", type=int, default=60, help="seconds for one test")
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "build/dask-tests")
@@ -223,16 +269,18 @@ def parse() -> argparse.Namespace:
 def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # Ends what was started, too.
     options = parse()
-    stock = None
+    ours = run("rask", options.scheduler_command, options)
+    if options.record:
+        results = run("stock", STOCK_SCHEDULER, options)
+        write_record(results)
+        return report(passed(results), ours)
     if options.stock:
-        results = Run("stock", STOCK_SCHEDULER, options)()
-        if options.record:
-            write_record(results)
-        stock = passed(results)
-    run = Run("rask", options.scheduler_command, options)
-    ours = run()
-    print(f"rask: {run.seconds:.0f} s")
-    return report(recorded(ours) if stock is None else stock, ours)
+        mine = passed(ours)
+        others = {test for test, fields in ours.items()
+                  if fields["outcome"] not in PASSED | NOT_RUN}
+        print(f"\nrask: {len(mine)} passed, {len(others)} did not")
+        return report(mine | passed(run("stock", STOCK_SCHEDULER, options, others)), ours)
+    return report(recorded(ours), ours)
 
 
 if __name__ == "__main__":

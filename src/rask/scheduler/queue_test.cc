@@ -166,6 +166,27 @@ TEST(Saturation, tiny_tasks_are_spread_over_all_workers) {
   EXPECT_EQ(rig.scheduler.worker(bob).processing_count, 42u);
 }
 
+TEST(Saturation, a_few_tiny_tasks_are_shared_evenly) {
+  Rig rig{own_rule()};
+  const auto alice = rig.add_worker("alice");
+  const auto bob = rig.add_worker("bob");
+  const Map first{5};
+  rig.update_graph(first.tasks, first.wanted);
+  for (int i = 0; i < 5; ++i) {
+    const auto key = "t-" + std::to_string(i);
+    const bool is_alices = rig.scheduler.task(Key{key})->processing_on == "alice";
+    rig.finish(is_alices ? alice : bob, key, 20e-6);
+  }
+  Map more{14};
+  more.tasks.erase(more.tasks.begin(), more.tasks.begin() + 5);
+  rig.update_graph(more.tasks, more.wanted);
+  EXPECT_EQ(rig.scheduler.worker(alice).processing_count +
+                rig.scheduler.worker(bob).processing_count,
+            9u);
+  EXPECT_GE(rig.scheduler.worker(alice).processing_count, 2u);
+  EXPECT_GE(rig.scheduler.worker(bob).processing_count, 2u);
+}
+
 void runs_python(WorkerInfo& info) {
   info.runs_native = false;
   info.runs_python = true;

@@ -131,7 +131,10 @@ std::uint32_t State::decide_worker_rootish_queuing_enabled(const Task& task) {
   sticky_worker = kNone;
   if (!tiny || best == kNone) return best;
   const auto by_work = kStickyWork / std::max(of.duration_average, 1e-9);
-  const auto in_a_row = std::min(static_cast<double>(kStickyTasks), by_work);
+  // No more than its share of a small group.
+  const auto share =
+      static_cast<double>(groups[task.group].size) / static_cast<double>(total_nthreads);
+  const auto in_a_row = std::min({static_cast<double>(kStickyTasks), by_work, share});
   sticky_worker = best;
   sticky_left = static_cast<std::int64_t>(in_a_row * workers[best]->info.nthreads) - 1;
   return best;
