@@ -180,9 +180,9 @@ TEST(Saturation, a_few_tiny_tasks_are_shared_evenly) {
   Map more{14};
   more.tasks.erase(more.tasks.begin(), more.tasks.begin() + 5);
   rig.update_graph(more.tasks, more.wanted);
-  EXPECT_EQ(rig.scheduler.worker(alice).processing_count +
-                rig.scheduler.worker(bob).processing_count,
-            9u);
+  EXPECT_EQ(
+      rig.scheduler.worker(alice).processing_count + rig.scheduler.worker(bob).processing_count,
+      9u);
   EXPECT_GE(rig.scheduler.worker(alice).processing_count, 2u);
   EXPECT_GE(rig.scheduler.worker(bob).processing_count, 2u);
 }
