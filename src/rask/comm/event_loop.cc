@@ -28,8 +28,8 @@ void ring(int bell) {
   [[maybe_unused]] const auto written = ::write(bell, &one, sizeof one);
 }
 
-// ---- Signals: of the process, so that a handler never meets a loop that is going away
-// ------------
+// ---- Signals: the process counts them, so that no handler meets a loop that is going away
+// --------
 
 std::array<std::atomic<std::uint32_t>, NSIG> signal_counts;
 std::atomic<int> signal_bell{-1};
@@ -124,11 +124,12 @@ EventLoop::Impl::~Impl() {
 
 void EventLoop::Impl::run() noexcept {
   while (true) {
-    poller.poll(time_to_wait());
+    poller.wait(time_to_wait());
     {
       const std::lock_guard lock{mutex};
       sleeping = false;
     }
+    poller.call_back();
     run_timers();
     if (!signals.empty()) run_signals();
     run_posted();

@@ -144,7 +144,8 @@ TEST(Poller, tells_who_waits_and_is_silent_for_others) {
   const auto id = poller.add(mine.get()).value();
   std::string log;
   const auto turn = [&] {
-    poller.poll(std::chrono::milliseconds{0});
+    poller.wait(std::chrono::milliseconds{0});
+    poller.call_back();
     return std::exchange(log, {});
   };
   ASSERT_EQ(::send(theirs.get(), "x", 1, 0), 1);
@@ -186,7 +187,8 @@ TEST(Poller, who_was_removed_by_another_callback_of_the_turn_is_not_called) {
       EXPECT_NE(fresh.generation, ids[1 - i].generation);
     });
   }
-  poller.poll(std::chrono::milliseconds{0});
+  poller.wait(std::chrono::milliseconds{0});
+  poller.call_back();
   EXPECT_EQ(calls, 1);
 }
 

@@ -16,16 +16,14 @@
 namespace rask::comm {
 namespace {
 
-// Of one turn: enough to handle a burst together, few enough that its flush is not kept waiting.
-constexpr int kEventsPerTurn = 256;
 constexpr std::uint64_t kBell = ~std::uint64_t{0};
 constexpr std::uint32_t kReadable = EPOLLIN | EPOLLHUP | EPOLLERR;
 constexpr std::uint32_t kWritable = EPOLLOUT | EPOLLHUP | EPOLLERR;
 // Ends and errors are always told; edge-triggered, they are told once.
 constexpr std::uint32_t kSilent = EPOLLET;
 
-int wait(int epoll, std::span<epoll_event> events,
-         std::optional<std::chrono::nanoseconds> timeout) {
+int wait_for(int epoll, std::span<epoll_event> events,
+             std::optional<std::chrono::nanoseconds> timeout) {
   using namespace std::chrono;
   const auto room = static_cast<int>(events.size());
   static std::atomic<bool> is_fine{true};  // Linux 5.11, and not forbidden by a sandbox.
@@ -99,12 +97,16 @@ void Poller::add_bell(int fd) {
   RASK_ASSERT(result == 0 || errno == EEXIST);
 }
 
-void Poller::poll(std::optional<std::chrono::nanoseconds> timeout) {
-  std::array<epoll_event, kEventsPerTurn> events;
-  const int count = wait(epoll_.get(), events, timeout);
+void Poller::wait(std::optional<std::chrono::nanoseconds> timeout) {
+  const int count = wait_for(epoll_.get(), ready_, timeout);
   RASK_ASSERT(count >= 0 || errno == EINTR);
-  for (int i = 0; i < count; ++i) {
-    const auto& event = events[static_cast<std::size_t>(i)];
+  ready_count_ = static_cast<std::size_t>(std::max(0, count));
+}
+
+void Poller::call_back() {
+  const auto count = std::exchange(ready_count_, 0);
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto& event = ready_[i];
     if (event.data.u64 != kBell) handle(std::bit_cast<Id>(event.data.u64), event.events);
   }
   let_go();

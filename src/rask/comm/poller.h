@@ -5,7 +5,9 @@
 // nobody waits for, the kernel is told to be silent about it until somebody does.
 #include <sys/epoll.h>
 
+#include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -33,16 +35,18 @@ class Poller {
   //   errors   peer_lost: the system has no room for one more.
   Result<Id> add(int fd);
   void remove(Id id);
-  // Calls back once, from poll(). The end of a stream and errors are there to be read and written.
+  // Calls back once, from call_back(). The end of a stream and errors are there to be read and
+  // written.
   void when(Id id, What what, Callback callback);
   // Drops who waits to read.
   void ignore_input(Id id);
-  // poll() returns when somebody writes to this eventfd, which is never read.
+  // wait() returns when somebody writes to this eventfd, which is never read.
   void add_bell(int fd);
 
-  // Waits for at most `timeout`, nullopt: for ever; then calls back for what is ready.
-  void poll(std::optional<std::chrono::nanoseconds> timeout);
-  void let_go();  // Of callbacks that were dropped; poll() does, too.
+  // For at most `timeout`; nullopt: for ever.
+  void wait(std::optional<std::chrono::nanoseconds> timeout);
+  void call_back();  // For what the last wait() has found.
+  void let_go();     // Of callbacks that were dropped; call_back() does, too.
 
  private:
   struct Slot {
@@ -59,7 +63,12 @@ class Poller {
   void call(Id id, Callback Slot::* which);
   void watch(Slot& slot, Id id, std::uint32_t events);
 
+  // Of one turn: enough to handle a burst together, few enough that its flush is not kept waiting.
+  static constexpr std::size_t kEventsPerTurn = 256;
+
   Fd epoll_;
+  std::array<epoll_event, kEventsPerTurn> ready_;
+  std::size_t ready_count_ = 0;
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_;
   // Callbacks die after the call that dropped them: they may own who made it.
