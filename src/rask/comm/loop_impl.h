@@ -2,7 +2,6 @@
 // Inside of EventLoop. Private to this room.
 //
 //   turn = wait, ready sockets, timers, posted callbacks, ends of turn and flushes
-#include <atomic>
 #include <chrono>
 #include <functional>
 #include <map>

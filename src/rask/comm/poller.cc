@@ -1,7 +1,5 @@
 #include "rask/comm/poller.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <atomic>

@@ -43,6 +43,15 @@ struct Map {
   }
 };
 
+void runs_python(WorkerInfo& info) {
+  info.runs_native = false;
+  info.runs_python = true;
+}
+
+void of_python(protocol::UpdateGraph& graph) {
+  for (auto& task : graph.tasks) task.run_spec.kind = protocol::Payload::Kind::pickled;
+}
+
 TEST(Saturation, the_rule_of_dask_keeps_its_number_of_tasks_at_a_worker) {
   Rig rig;
   const auto alice = rig.add_worker("alice", 2);
@@ -71,20 +80,13 @@ TEST(Saturation, below_one_leaves_threads_idle) {
 TEST(Saturation, tasks_of_one_language_do_not_keep_those_of_another) {
   Rig rig;
   rig.add_worker("native", 1);
-  const auto python = rig.add_worker("python", 1, [](WorkerInfo& info) {
-    info.runs_native = false;
-    info.runs_python = true;
-  });
+  const auto python = rig.add_worker("python", 1, runs_python);
   rig.take();
   const Map native{20, "n"};
   EXPECT_EQ(rig.update_graph(native.tasks, native.wanted),
             (Lines{"native compute-task n-0", "native compute-task n-1"}));
   const Map map{20, "p"};
-  EXPECT_EQ(rig.update_graph(map.tasks, map.wanted,
-                             [](auto& graph) {
-                               for (auto& task : graph.tasks)
-                                 task.run_spec.kind = protocol::Payload::Kind::pickled;
-                             }),
+  EXPECT_EQ(rig.update_graph(map.tasks, map.wanted, of_python),
             (Lines{"python compute-task p-0", "python compute-task p-1"}));
   EXPECT_EQ(rig.finish(python, "p-0", 0.1),
             (Lines{"client-1 key-in-memory p-0@python", "python compute-task p-2"}));
@@ -187,19 +189,12 @@ TEST(Saturation, a_few_tiny_tasks_are_shared_evenly) {
   EXPECT_GE(rig.scheduler.worker(bob).processing_count, 2u);
 }
 
-void runs_python(WorkerInfo& info) {
-  info.runs_native = false;
-  info.runs_python = true;
-}
-
 TEST(CanWait, as_long_as_half_of_the_work_that_waits_for_a_thread_and_no_longer_than_a_limit) {
   Rig rig{own_rule()};
   const auto alice = rig.add_worker("alice", 1, runs_python);
   EXPECT_EQ(rig.scheduler.can_wait(alice), 0);
   const Map map{1000};
-  rig.update_graph(map.tasks, map.wanted, [](auto& graph) {
-    for (auto& task : graph.tasks) task.run_spec.kind = protocol::Payload::Kind::pickled;
-  });
+  rig.update_graph(map.tasks, map.wanted, of_python);
   // Two tasks, of which nothing is known but that Python is around them.
   EXPECT_NEAR(rig.scheduler.can_wait(alice), 0.0001, 1e-9);
   rig.finish(alice, "t-0", 500e-6);  // Now ten of half a millisecond.
@@ -216,9 +211,7 @@ TEST(CanWait, not_while_another_python_worker_has_nothing_to_do) {
   Rig rig{options};
   const auto alice = rig.add_worker("alice", 1, runs_python);
   const Map map{100};
-  rig.update_graph(map.tasks, map.wanted, [](auto& graph) {
-    for (auto& task : graph.tasks) task.run_spec.kind = protocol::Payload::Kind::pickled;
-  });
+  rig.update_graph(map.tasks, map.wanted, of_python);
   EXPECT_GT(rig.scheduler.can_wait(alice), 0.005);
   rig.add_worker("native", 1);  // Could not run them.
   EXPECT_GT(rig.scheduler.can_wait(alice), 0.005);
