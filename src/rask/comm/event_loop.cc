@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cerrno>
 #include <csignal>
 
@@ -201,9 +202,12 @@ TimerId EventLoop::Impl::call_later(Seconds delay, std::function<void()> callbac
 }
 
 void EventLoop::Impl::call_together(Seconds delay, std::function<void()> callback) {
-  using std::chrono::milliseconds;
+  constexpr std::chrono::steady_clock::duration kGrain = std::chrono::microseconds{1250};
   const auto exact = Clock::now() + to_duration(delay);
-  add_timer(std::chrono::time_point_cast<milliseconds>(exact), std::move(callback));
+  const auto grains = static_cast<std::uint64_t>(to_duration(delay) / kGrain);
+  const auto step =
+      kGrain * static_cast<std::int64_t>(std::max(std::uint64_t{1}, std::bit_floor(grains)));
+  add_timer(exact - exact.time_since_epoch() % step, std::move(callback));
 }
 
 TimerId EventLoop::Impl::add_timer(Clock::time_point deadline, std::function<void()> callback) {

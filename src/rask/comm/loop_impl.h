@@ -54,7 +54,8 @@ struct EventLoop::Impl {
   void flush_at_end_of_turn(std::shared_ptr<Flushable> flushable) {
     dirty.push_back(std::move(flushable));
   }
-  // After `delay` or up to a millisecond sooner: what ends at about the same time ends in one turn.
+  // After `delay` or sooner, at a time that all delays of about this length share: what repeats
+  // itself falls into step with others, and costs one turn.
   void call_together(Seconds delay, std::function<void()> callback);
 
   Poller poller;

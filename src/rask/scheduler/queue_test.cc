@@ -1,6 +1,7 @@
 #include "rask/scheduler/queue.h"
 
 #include <limits>
+#include <span>
 
 #include "rask/scheduler/test_rig.h"
 
@@ -189,34 +190,70 @@ TEST(Saturation, a_few_tiny_tasks_are_shared_evenly) {
   EXPECT_GE(rig.scheduler.worker(bob).processing_count, 2u);
 }
 
-TEST(CanWait, as_long_as_half_of_the_work_that_waits_for_a_thread_and_no_longer_than_a_limit) {
+TEST(CanWait, for_most_of_the_work_that_waits_for_a_thread_and_no_longer_than_a_limit) {
   Rig rig{own_rule()};
   const auto alice = rig.add_worker("alice", 1, runs_python);
   EXPECT_EQ(rig.scheduler.can_wait(alice), 0);
   const Map map{1000};
   rig.update_graph(map.tasks, map.wanted, of_python);
   // Two tasks, of which nothing is known but that Python is around them.
-  EXPECT_NEAR(rig.scheduler.can_wait(alice), 0.0001, 1e-9);
+  EXPECT_NEAR(rig.scheduler.can_wait(alice), 0.75 * 0.0002, 1e-9);
   rig.finish(alice, "t-0", 500e-6);  // Now ten of half a millisecond.
   EXPECT_EQ(rig.scheduler.worker(alice).processing_count, 10u);
-  EXPECT_NEAR(rig.scheduler.can_wait(alice), 9 * 0.0007 / 2, 1e-9);
+  EXPECT_NEAR(rig.scheduler.can_wait(alice), 0.75 * 9 * 0.0007, 1e-9);
   for (int i = 1; i < 300; ++i) rig.finish(alice, "t-" + std::to_string(i), 1e-6);
   EXPECT_GT(rig.scheduler.worker(alice).processing_count, 300u);
   EXPECT_NEAR(rig.scheduler.can_wait(alice), 0.020, 1e-9);
 }
 
-TEST(CanWait, not_while_another_python_worker_has_nothing_to_do) {
-  auto options = own_rule();
-  options.worker_saturation = std::numeric_limits<double>::infinity();
-  Rig rig{options};
-  const auto alice = rig.add_worker("alice", 1, runs_python);
+// So many tasks that a worker gets all of them at once.
+struct AtOnce {
+  Rig rig{[] {
+    auto options = own_rule();
+    options.worker_saturation = std::numeric_limits<double>::infinity();
+    return options;
+  }()};
+  WorkerId alice = rig.add_worker("alice", 1, runs_python);
+  void finish(int begin, int end, Seconds took) {
+    std::vector<protocol::FromWorker> batch;
+    for (int i = begin; i < end; ++i) {
+      const auto key = "t-" + std::to_string(i);
+      batch.emplace_back(rig.finished(key, rig.current_run(key), took));
+    }
+    rig.scheduler.handle(alice, std::span{batch}, rig.now, rig.effects);
+  }
+};
+
+TEST(CanWait, the_pace_of_a_busy_worker_counts_as_long_as_it_has_enough_to_do) {
+  AtOnce at;
+  const Map map{30};
+  at.rig.update_graph(map.tasks, map.wanted, of_python);
+  at.finish(0, 1, 0.0001);
+  EXPECT_NEAR(at.rig.scheduler.can_wait(at.alice), 0.75 * 28 * 0.0003, 1e-9);
+  // Ten in ten milliseconds, in two messages that are read together: 0.9 ms around each of them.
+  at.rig.now += 0.010;
+  at.finish(1, 9, 0.0001);
+  at.finish(9, 11, 0.0001);
+  const double around = (0.0002 + (0.010 - 9 * 0.0001) / 9) / 2;
+  EXPECT_NEAR(at.rig.scheduler.can_wait(at.alice), 0.75 * 18 * (0.0001 + around), 1e-9);
+  at.finish(11, 29, 0.0001);  // One is left: it may have been idle since.
+  at.rig.now += 10;
+  const Map more{10, "more"};
+  at.rig.update_graph(more.tasks, more.wanted, of_python);
+  EXPECT_NEAR(at.rig.scheduler.can_wait(at.alice), 0.75 * 10 * (0.0001 / 11 + 0.0002), 1e-9);
+}
+
+TEST(CanWait, less_while_another_python_worker_has_nothing_to_do) {
+  AtOnce at;
   const Map map{100};
-  rig.update_graph(map.tasks, map.wanted, of_python);
-  EXPECT_GT(rig.scheduler.can_wait(alice), 0.005);
-  rig.add_worker("native", 1);  // Could not run them.
-  EXPECT_GT(rig.scheduler.can_wait(alice), 0.005);
-  rig.add_worker("bob", 1, runs_python);
-  EXPECT_EQ(rig.scheduler.can_wait(alice), 0);
+  at.rig.update_graph(map.tasks, map.wanted, of_python);
+  EXPECT_GT(at.rig.scheduler.can_wait(at.alice), 0.005);
+  at.rig.add_worker("native", 1);  // Could not run them.
+  EXPECT_GT(at.rig.scheduler.can_wait(at.alice), 0.005);
+  at.rig.add_worker("bob", 1, runs_python);
+  EXPECT_NEAR(at.rig.scheduler.can_wait(at.alice), 0.005, 1e-9);
+  at.rig.update_graph({{"next", {"t-1"}, {}}}, {"next"}, of_python);
+  EXPECT_EQ(at.rig.scheduler.can_wait(at.alice), 0);  // Its news may be work for bob.
 }
 
 TEST(Saturation, downstream_tasks_run_before_the_queue_moves) {

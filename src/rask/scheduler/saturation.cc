@@ -17,8 +17,11 @@ constexpr double kDefaultSaturation = 1.1;
 constexpr Seconds kExpectedWork = 0.005;      // for each thread
 constexpr std::int64_t kTinyTasksMax = 2000;  // for each thread
 constexpr double kTinyNbytesMax = 64 * 1024;
-constexpr Seconds kAroundTask = 0.0002;  // That a stock worker needs at least beside the task.
 constexpr Seconds kWaitMax = 0.020;
+constexpr Seconds kWaitWhileOthersIdle = 0.005;
+constexpr Seconds kAroundTaskMax = 0.005;
+constexpr int kPaceTasks = 4;              // To tell it from,
+constexpr Seconds kPaceSpan = 0.004;       // in so long a time at least: messages come in heaps.
 constexpr std::int64_t kStickyTasks = 16;  // for each thread: at most this many in a row
 constexpr Seconds kStickyWork = 0.0005;    // and no more expected work than this
 }  // namespace
@@ -49,21 +52,43 @@ bool State::has_room_for_tiny(const Worker& worker) const {
          share * occupancy(worker) < kExpectedWork * nthreads;
 }
 
-// Half of the time for which it has enough to do; 0 while another one may wait for its news.
+// Three quarters of the time for which it has enough to do; less while another one has not.
 Seconds State::can_wait(const Worker& worker) const {
   const auto nthreads = std::int64_t{worker.info.nthreads};
   const auto processing = std::int64_t{worker.processing.size()} - worker.long_running;
   if (processing <= nthreads) return 0;
+  Seconds known = 0;
+  for (const auto& [prefix, count] : worker.prefixes)
+    known += std::max(0.0, prefixes[prefix].duration_average) * count;
+  const auto each = (known / static_cast<double>(processing) + worker.pace.around_task) /
+                    static_cast<double>(nthreads);
+  const auto enough = 0.75 * static_cast<double>(processing - nthreads) * each;
   const auto has_nothing_to_do = [this](std::uint32_t number) {
     const auto& other = *workers[number];
     return other.info.runs_python && std::int64_t{other.processing.size()} < other.info.nthreads;
   };
-  if (std::ranges::any_of(idle, has_nothing_to_do)) return 0;
-  Seconds known = 0;
-  for (const auto& [prefix, count] : worker.prefixes)
-    known += std::max(0.0, prefixes[prefix].duration_average) * count;
-  const auto each = known / static_cast<double>(processing * nthreads) + kAroundTask;
-  return std::min(static_cast<double>(processing - nthreads) * each / 2, kWaitMax);
+  if (std::ranges::none_of(idle, has_nothing_to_do)) return std::min(enough, kWaitMax);
+  return has_news_for_others(worker) ? 0 : std::min(enough, kWaitWhileOthersIdle);
+}
+
+// Whether what it says next may give others work, as far as a short look tells.
+bool State::has_news_for_others(const Worker& worker) const {
+  constexpr std::size_t kLooks = 64;
+  const auto places = worker.processing.with_holes();
+  return worker.in_flight_tasks < 0 ||
+         std::ranges::any_of(
+             places.first(std::min(places.size(), kLooks)),
+             [this](std::uint32_t id) { return id != kNone && tasks[id].waiters > 0; });
+}
+
+// What the worker needed for a task beside running it since the last look. Who may have been idle
+// (see enter_worker) is looked at anew.
+void State::measure_pace(Worker& worker) {
+  auto& pace = worker.pace;
+  if (pace.finished < kPaceTasks || now - pace.since < kPaceSpan) return;
+  const auto spent = (now - pace.since) * worker.info.nthreads - pace.ran;
+  const auto each = std::clamp(spent / pace.finished, kAroundTask, kAroundTaskMax);
+  pace = {.since = now, .around_task = (pace.around_task + each) / 2};
 }
 
 bool State::is_unoccupied(const Worker& worker, Seconds occupancy, std::int64_t processing) const {

@@ -99,6 +99,7 @@ void Scheduler::handle(WorkerId worker, std::span<protocol::FromWorker> messages
     }
     state_->handle(number(worker), std::move(messages[i]));
   }
+  state_->measure_pace(*state_->workers[number(worker)]);
 }
 
 void Scheduler::handle(ClientId id, protocol::FromClient&& message, Seconds now, Effects& out) {

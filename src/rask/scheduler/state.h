@@ -162,6 +162,8 @@ class State {
   bool is_tiny(const Prefix& prefix) const;
   bool has_room_for_tiny(const Worker& worker) const;
   Seconds can_wait(const Worker& worker) const;
+  bool has_news_for_others(const Worker& worker) const;
+  void measure_pace(Worker& worker);
   bool is_unoccupied(const Worker& worker, Seconds occupancy, std::int64_t processing) const;
   void check_idle_saturated(std::uint32_t worker);
   void check_idle_saturated(std::uint32_t worker, Seconds occupancy);

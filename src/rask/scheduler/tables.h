@@ -156,6 +156,8 @@ struct Group {
   std::shared_ptr<const std::string> span_id;
 };
 
+constexpr Seconds kAroundTask = 0.0002;  // That a stock worker needs at least beside a task.
+
 struct Worker {
   WorkerInfo info;
   WorkerMetrics metrics;
@@ -187,6 +189,13 @@ struct Worker {
   // The FreeKeys in the effects of the running call that further keys may join.
   std::size_t open_free_keys = 0;
   std::uint64_t open_free_keys_call = 0;
+  struct Pace {  // Since the last look.
+    Seconds since = 0;
+    Seconds ran = 0;
+    int finished = 0;
+    Seconds around_task = kAroundTask;  // What it needs for each beside running it.
+  };
+  Pace pace;
   std::int64_t open_free_keys_run_id = 0;
 
   bool running() const { return alive && status == protocol::WorkerStatus::running; }

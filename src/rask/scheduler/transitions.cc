@@ -360,6 +360,8 @@ void State::exit_processing(std::uint32_t id) {
 
 // Books a task on a worker: its expected time and what it has to fetch.
 void State::enter_worker(Task& task, std::uint32_t id, Worker& worker) {
+  const bool may_have_been_idle = std::int64_t{worker.processing.size()} <= worker.info.nthreads;
+  if (may_have_been_idle) worker.pace = {.since = now};
   task.place = worker.processing.add(id);
   ++processing_count;
   count_processing(worker, task, 1);

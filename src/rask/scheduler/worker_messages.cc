@@ -78,12 +78,17 @@ void State::task_finished(std::uint32_t worker, protocol::TaskFinished&& message
   if (task.state == TaskState::memory) return add_replica(id, worker);
   if (task.state == TaskState::waiting) return;  // See waiting_memory.
   if (task.processing_on != worker) return send_free_keys(worker, message.key, task.run_id);
+  auto& pace = workers[worker]->pace;
+  ++pace.finished;
   auto& of = prefix(task);
   auto& totals = groups[task.group].totals;
   const bool was_unknown = of.duration_average < 0;
   for (const auto& part : message.startstops) {
     totals.ran(part.action, part.start, part.stop);
-    if (part.action == "compute") add_duration(of, std::max(0.0, part.stop - part.start));
+    if (part.action != "compute") continue;
+    const auto duration = std::max(0.0, part.stop - part.start);
+    add_duration(of, duration);
+    pace.ran += duration;
   }
   const auto nbytes_before = std::max<std::int64_t>(0, task.nbytes);
   task.nbytes = std::min(message.nbytes, kNbytesMax);
