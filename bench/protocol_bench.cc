@@ -111,7 +111,7 @@ void read(benchmark::State& state, const std::vector<Variant>& messages, const R
           std::size_t count) {
   const auto message = batch_of(messages, style_of(state));
   for (auto _ : state) {
-    auto result = read_batch(message);
+    auto result = read_batch(message, nullptr);
     if (!result.ok()) state.SkipWithError(result.error().message.c_str());
     benchmark::DoNotOptimize(result);
   }

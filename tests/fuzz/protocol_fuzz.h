@@ -39,14 +39,14 @@ inline wire::Message message_of(std::string_view input) {
 template <class Variant, class Read>
 int check(const std::uint8_t* data, std::size_t size, const Read& read) {
   const auto message = message_of({reinterpret_cast<const char*>(data), size});
-  ends_stream(message);
-  const Result<std::vector<Variant>> messages = read(message);
+  bool ends = false;
+  const Result<std::vector<Variant>> messages = read(message, &ends);
   if (!messages.ok()) return 0;
   for (const auto style : {Style::plain, Style::dense}) {
     Batch batch{style};
     for (const Variant& one : messages.value()) batch.add(one);
     const wire::Message first{batch.take()};
-    const Result<std::vector<Variant>> again = read(first);
+    const Result<std::vector<Variant>> again = read(first, nullptr);
     RASK_ASSERT(again.ok() && again.value().size() == messages.value().size());
     for (const Variant& one : again.value()) batch.add(one);
     RASK_ASSERT(batch.take() == first.frames());

@@ -86,9 +86,10 @@ void Core::give_up(const std::string& why) {
 // ---- Coming in ----------------------------------------------------------------------------------
 
 void Core::on_message(const wire::Message& message) {
-  auto batch = protocol::read_to_client(message);
+  bool ends = false;
+  auto batch = protocol::read_to_client(message, &ends);
   if (!batch.ok()) {
-    if (protocol::ends_stream(message)) return;
+    if (ends) return;
     const auto tree = message.parse();
     const bool closed =
         tree.ok() && wire::to_string(tree.value()).find("stream-closed") != std::string::npos;

@@ -40,6 +40,7 @@ class Key {
   std::string_view msgpack() const {  // Empty for no key.
     return block_ == nullptr ? std::string_view{} : std::string_view{block_->bytes(), block_->size};
   }
+  void prefetch() const { __builtin_prefetch(block_); }
   std::uint64_t hash() const { return block_ == nullptr ? 0 : block_->hash; }  // hash_bytes(…)
 
   // For people and logs: the text itself, or the shape that Python's str() gives: ('x', 0, 1).

@@ -65,13 +65,13 @@ class Batch {
 //   message
 //            cannot do without; the text names op and field. Unknown fields are skipped; an op that
 //            this direction does not know becomes OtherMessage (scheduler) or is an error (client).
-Result<std::vector<FromClient>> read_from_client(const wire::Message& message);
-Result<std::vector<ToClient>> read_to_client(const wire::Message& message);
-Result<std::vector<FromWorker>> read_from_worker(const wire::Message& message);
-Result<std::vector<ToWorker>> read_to_worker(const wire::Message& message);
-
-// True for the message that ends a stream: {"op": "close-stream"}, or "stream-closed" as a stock
-// scheduler says to a client, alone or last in the batch. The readers above stop there.
-bool ends_stream(const wire::Message& message);
+//   ends     becomes true if a message ends the stream, where reading stops: {"op":
+//            "close-stream"}, or "stream-closed" as a stock scheduler says to a client
+Result<std::vector<FromClient>> read_from_client(const wire::Message& message,
+                                                 bool* ends = nullptr);
+Result<std::vector<ToClient>> read_to_client(const wire::Message& message, bool* ends = nullptr);
+Result<std::vector<FromWorker>> read_from_worker(const wire::Message& message,
+                                                 bool* ends = nullptr);
+Result<std::vector<ToWorker>> read_to_worker(const wire::Message& message, bool* ends = nullptr);
 
 }  // namespace rask::protocol

@@ -41,6 +41,7 @@ class BatchReader {
       return Error{ErrorCode::corrupt_message, "bytes behind the batch"};
     return std::move(messages_);
   }
+  bool ended() const { return ended_; }
 
  private:
   using Type = wire::Type;
@@ -165,44 +166,27 @@ class BatchReader {
   bool ended_ = false;
 };
 
-bool is_end(wire::Reader& reader) {
-  if (reader.peek() != wire::Type::map) {
-    reader.skip();
-    return false;
-  }
-  const auto op = FieldMap{reader}.op();
-  return op == kCloseStream || op == kStreamClosed;
+template <class Variant>
+Result<std::vector<Variant>> read_batch(const wire::Message& message, bool* ends) {
+  BatchReader<Variant> reader{message};
+  auto messages = reader.read();
+  if (ends != nullptr && reader.ended()) *ends = true;
+  return messages;
 }
 
 }  // namespace
 
-Result<std::vector<FromClient>> read_from_client(const wire::Message& message) {
-  return BatchReader<FromClient>{message}.read();
+Result<std::vector<FromClient>> read_from_client(const wire::Message& message, bool* ends) {
+  return read_batch<FromClient>(message, ends);
 }
-Result<std::vector<ToClient>> read_to_client(const wire::Message& message) {
-  return BatchReader<ToClient>{message}.read();
+Result<std::vector<ToClient>> read_to_client(const wire::Message& message, bool* ends) {
+  return read_batch<ToClient>(message, ends);
 }
-Result<std::vector<FromWorker>> read_from_worker(const wire::Message& message) {
-  return BatchReader<FromWorker>{message}.read();
+Result<std::vector<FromWorker>> read_from_worker(const wire::Message& message, bool* ends) {
+  return read_batch<FromWorker>(message, ends);
 }
-Result<std::vector<ToWorker>> read_to_worker(const wire::Message& message) {
-  return BatchReader<ToWorker>{message}.read();
-}
-
-bool ends_stream(const wire::Message& message) {
-  const auto root = message.root();
-  // Nearly every batch is told by its last bytes; only then is it worth walking over it.
-  constexpr std::size_t kTailBytes = 1024;
-  const auto tail = root.substr(root.size() - std::min(root.size(), kTailBytes));
-  if (tail.find(kCloseStream) == std::string_view::npos &&
-      tail.find(kStreamClosed) == std::string_view::npos)
-    return false;
-  wire::Reader reader{root};
-  if (reader.peek() == wire::Type::map) return is_end(reader) && reader.ok();
-  const auto count = reader.array();
-  bool ends = false;
-  for (std::uint32_t i = 0; i < count && reader.ok() && !ends; ++i) ends = is_end(reader);
-  return ends && reader.ok();
+Result<std::vector<ToWorker>> read_to_worker(const wire::Message& message, bool* ends) {
+  return read_batch<ToWorker>(message, ends);
 }
 
 }  // namespace rask::protocol

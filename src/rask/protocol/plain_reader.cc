@@ -13,27 +13,31 @@ FieldMap::FieldMap(wire::Reader& reader) {
     const auto name = is_named ? reader.text() : reader.skip();
     const auto value = reader.skip();
     if (!is_named || !reader.ok()) continue;
-    if (few_count_ < few_.size())
-      few_[few_count_++] = {name, value};
-    else
-      more_.push_back({name, value});
+    add({name, value});
+    if (name == "op" && wire::Reader{value}.peek() == wire::Type::text)
+      op_ = wire::Reader{value}.text();
   }
+}
+
+void FieldMap::add(const Field& field) {
+  if (few_count_ < kFew) {
+    few_[few_count_++] = field;
+    return;
+  }
+  if (more_.empty()) more_.assign(few_.begin(), few_.end());
+  more_.push_back(field);
 }
 
 std::optional<std::string_view> FieldMap::find(std::string_view name) const {
-  for (auto i = more_.size(); i-- > 0;) {
-    if (more_[i].name == name) return more_[i].value;
-  }
-  for (auto i = few_count_; i-- > 0;) {
-    if (few_[i].name == name) return few_[i].value;
+  const auto all = fields();
+  auto at = next_;
+  for (std::size_t looked = 0; looked < all.size(); ++looked, ++at) {
+    if (at >= all.size()) at = 0;
+    if (all[at].name != name) continue;
+    next_ = at + 1;
+    return all[at].value;
   }
   return std::nullopt;
-}
-
-std::string_view FieldMap::op() const {
-  const auto value = find("op");
-  if (!value || wire::Reader{*value}.peek() != wire::Type::text) return {};
-  return wire::Reader{*value}.text();
 }
 
 // ---- PlainReader --------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 // Reads Dask's own form of a message: a map with "op" and the fields by name, in any order.
 #include <array>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -19,11 +20,10 @@ class FieldMap {
   // Walks over the map at `reader`. Values of keys that are no text are left aside.
   explicit FieldMap(wire::Reader& reader);
 
-  // The bytes of the value; nullopt: no such field. Of two with one name the later counts, as in
-  // Python.
+  // The bytes of the value; nullopt: no such field. Cheap for who asks in the order of the wire.
   std::optional<std::string_view> find(std::string_view name) const;
   // The "op", empty when it is missing or no text.
-  std::string_view op() const;
+  std::string_view op() const { return op_; }
 
   struct Field {
     std::string_view name;
@@ -32,15 +32,21 @@ class FieldMap {
   // Every field in the order of the wire.
   template <class Visit>
   void each(const Visit& visit) const {
-    for (std::size_t i = 0; i < few_count_; ++i) visit(few_[i]);
-    for (const auto& field : more_) visit(field);
+    for (const auto& field : fields()) visit(field);
   }
 
  private:
-  // No message of Dask has more; those of extensions might.
-  std::array<Field, 20> few_;
+  std::span<const Field> fields() const {
+    return more_.empty() ? std::span{few_}.first(few_count_) : std::span{more_};
+  }
+  void add(const Field& field);
+
+  static constexpr std::size_t kFew = 20;  // No message of Dask has more; extensions' might.
+  std::array<Field, kFew> few_;
   std::size_t few_count_ = 0;
-  std::vector<Field> more_;
+  std::vector<Field> more_;  // All of them, if they are more.
+  std::string_view op_;
+  mutable std::size_t next_ = 0;  // Behind the one found last.
 };
 
 class PlainReader {

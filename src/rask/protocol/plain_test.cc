@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "rask/protocol/protocol_testing.h"
 
 namespace rask::protocol {
@@ -60,6 +62,16 @@ TEST(Plain, AFieldBehindManyUnknownOnesIsFound) {
   const auto read = read_to_worker(wire::Message{wire::encode(Value{Value::Array{map}})});
   ASSERT_TRUE(read.ok()) << read.error().message;
   EXPECT_EQ(std::get<CancelCompute>(read.value().at(0)).key, Key{"x"});
+}
+
+TEST(Plain, FieldsAreFoundInAnyOrderAndAmongMany) {
+  const auto task = plain_tree(example());
+  auto fields = task.as_map();
+  std::reverse(fields.begin(), fields.end());
+  for (int i = 0; i < 30; ++i) fields.emplace(fields.begin() + i, "other-" + std::to_string(i), i);
+  const auto read = read_to_worker(wire::Message{wire::encode(Value{Value::Array{Value{fields}}})});
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(plain_tree(read.value().at(0)), task);
 }
 
 TEST(Plain, ASingleMapIsABatchOfOne) {
@@ -146,23 +158,30 @@ TEST(Plain, AnnotationsOfTheMessageBeforeAreShared) {
 
 // ---- The end of a stream ------------------------------------------------------------------------
 
+template <class Variant>
+bool ends_stream(const wire::Message& message) {
+  bool ends = false;
+  EXPECT_TRUE(testing::read_as<Variant>(message, &ends).ok());
+  return ends;
+}
+
 TEST(EndOfStream, IsTheMessageAloneOrLastInABatch) {
   const auto close = Value::object({{"op", "close-stream"}});
-  EXPECT_TRUE(ends_stream(wire::Message{wire::encode(close)}));
+  EXPECT_TRUE(ends_stream<FromWorker>(wire::Message{wire::encode(close)}));
   Batch batch;
   batch.add(FromWorker{KeepAlive{}});
   batch.add(close);
   const wire::Message message{batch.take()};
-  EXPECT_TRUE(ends_stream(message));
+  EXPECT_TRUE(ends_stream<FromWorker>(message));
   const auto read = read_from_worker(message);
   ASSERT_TRUE(read.ok());
   EXPECT_EQ(read.value().size(), 1U);
 }
 
 TEST(EndOfStream, IsNotATextThatLooksLikeIt) {
-  EXPECT_FALSE(ends_stream(batch_of<FromClient>({ReportKey{Key{"close-stream"}}}, Style::plain)));
-  EXPECT_FALSE(ends_stream(batch_of<FromClient>({ReportKey{Key{"close-stream"}}}, Style::dense)));
-  EXPECT_FALSE(ends_stream(wire::Message{}));
+  const std::vector<FromClient> report{ReportKey{Key{"close-stream"}}};
+  EXPECT_FALSE(ends_stream<FromClient>(batch_of(report, Style::plain)));
+  EXPECT_FALSE(ends_stream<FromClient>(batch_of(report, Style::dense)));
 }
 
 }  // namespace

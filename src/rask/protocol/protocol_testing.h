@@ -117,15 +117,15 @@ bool equal(const T& a, const T& b) {
 // ---- Reading by direction -----------------------------------------------------------------------
 
 template <class Variant>
-Result<std::vector<Variant>> read_as(const wire::Message& message) {
+Result<std::vector<Variant>> read_as(const wire::Message& message, bool* ends = nullptr) {
   if constexpr (std::is_same_v<Variant, FromClient>)
-    return read_from_client(message);
+    return read_from_client(message, ends);
   else if constexpr (std::is_same_v<Variant, ToClient>)
-    return read_to_client(message);
+    return read_to_client(message, ends);
   else if constexpr (std::is_same_v<Variant, FromWorker>)
-    return read_from_worker(message);
+    return read_from_worker(message, ends);
   else
-    return read_to_worker(message);
+    return read_to_worker(message, ends);
 }
 
 template <class Variant>

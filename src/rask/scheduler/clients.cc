@@ -65,12 +65,12 @@ void State::client_desires_keys(std::uint32_t client, std::span<const Key> wante
 }
 
 void State::client_releases_keys(std::uint32_t client, std::span<const Key> released) {
-  constexpr std::size_t kAhead = 6;
-  for (std::size_t i = 0; i < released.size(); ++i) {
-    if (i + 2 * kAhead < released.size()) prefetch(released[i + 2 * kAhead], released[i + kAhead]);
-    const auto id = find(released[i]);
-    if (id != kNone && wants(client, tasks[id])) release_key(client, id);
-  }
+  for_each_task(
+      released.size(), [&](std::size_t i) { return &released[i]; },
+      [&](std::size_t i) {
+        const auto id = find(released[i]);
+        if (id != kNone && wants(client, tasks[id])) release_key(client, id);
+      });
 }
 
 void State::release_key(std::uint32_t client, std::uint32_t id) {

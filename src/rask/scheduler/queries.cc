@@ -88,6 +88,14 @@ std::optional<TaskState> Scheduler::task_state(const Key& key) const {
   return id == kNone ? std::nullopt : std::optional{state_->tasks[id].state};
 }
 
+std::vector<WorkerId> Scheduler::holders(const Key& key) const {
+  std::vector<WorkerId> out;
+  if (const auto id = state_->find(key); id != kNone) {
+    for (const auto& replica : state_->tasks[id].who_has) out.push_back(WorkerId{replica.worker});
+  }
+  return out;
+}
+
 std::vector<Key> Scheduler::keys() const {
   std::vector<Key> out;
   out.reserve(state_->tasks.size());

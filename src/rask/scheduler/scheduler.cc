@@ -90,15 +90,9 @@ const Key* frequent_key(const protocol::FromWorker& message) {
 void Scheduler::handle(WorkerId worker, std::span<protocol::FromWorker> messages, Seconds now,
                        Effects& out) {
   const State::Event event{*state_, {}, now, out};
-  constexpr std::size_t kAhead = 4;
-  for (std::size_t i = 0; i < messages.size(); ++i) {
-    if (i + 2 * kAhead < messages.size()) {
-      const Key* soon = frequent_key(messages[i + 2 * kAhead]);
-      const Key* next = frequent_key(messages[i + kAhead]);
-      if (soon != nullptr && next != nullptr) state_->prefetch(*soon, *next);
-    }
-    state_->handle(number(worker), std::move(messages[i]));
-  }
+  state_->for_each_task(
+      messages.size(), [&](std::size_t i) { return frequent_key(messages[i]); },
+      [&](std::size_t i) { state_->handle(number(worker), std::move(messages[i])); });
   state_->measure_pace(*state_->workers[number(worker)]);
 }
 

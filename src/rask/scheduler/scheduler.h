@@ -290,6 +290,7 @@ class Scheduler {
   };
   std::optional<TaskView> task(const Key& key) const;
   std::optional<TaskState> task_state(const Key& key) const;  // Cheaper than task(key)->state.
+  std::vector<WorkerId> holders(const Key& key) const;        // The same of its who_has.
   std::vector<Key> keys() const;                              // Every task that is known.
   std::size_t task_count() const;
   std::size_t open_moves()

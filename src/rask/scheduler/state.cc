@@ -128,10 +128,15 @@ std::uint32_t State::find(const Key& key) const {
   return keys.find(key.hash(), [&](std::uint32_t id) { return tasks[id].key == key; });
 }
 
-void State::prefetch(const Key& soon, const Key& next) const {
-  keys.prefetch(soon.hash());
-  const auto id = keys.find(next.hash(), [](std::uint32_t) { return true; });
-  if (id != kNone) prefetch(id);
+// First its place in the table, then its record, then what that leads to.
+void State::prefetch(const Key& key, std::size_t stage) const {
+  if (stage == 0) return keys.prefetch(key.hash());
+  const auto id = keys.find(key.hash(), [](std::uint32_t) { return true; });
+  if (id == kNone) return;
+  if (stage == 1) return prefetch(id);
+  const auto& task = tasks[id];
+  task.key.prefetch();
+  if (!task.dependents.empty()) prefetch(task.dependents[0].task);
 }
 
 void State::prefetch(std::uint32_t id) const {
@@ -379,6 +384,7 @@ void State::send_compute_task(std::uint32_t id, std::uint32_t worker) {
     message.dependencies.push_back({dependency.key, addresses(dependency), dependency.nbytes});
   }
   message.run_spec = run_spec(task);
+  message.run_spec.header.prefetch();  // It is read when the batch is written.
   message.actor = task.actor;
   if (const auto& source = annotations[task.annotation].source) {
     message.resource_restrictions = source->resources;

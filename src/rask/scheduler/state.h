@@ -47,8 +47,21 @@ class State {
   // ---- Tasks (state.cc) ----------------------------------------------------------------------
   std::uint32_t find(const Key& key) const;
   // Brings what is needed to find and change a task into the cache; cheap, and never wrong.
-  void prefetch(const Key& soon, const Key& next) const;
+  void prefetch(const Key& key, std::size_t stage) const;
   void prefetch(std::uint32_t id) const;
+  // Handles so many things, each about the task of a key (nullptr: none). Among millions of tasks
+  // it is in no cache: what a step looks at is asked for some things before.
+  template <class KeyOf, class Handle>
+  void for_each_task(std::size_t count, const KeyOf& key_of, const Handle& handle) {
+    constexpr std::size_t kApart = 3;
+    for (std::size_t i = 0; i < count + 3 * kApart; ++i) {
+      for (std::size_t stage = 0; stage < 3; ++stage) {
+        const auto ahead = i - stage * kApart;  // Wraps around before the first.
+        if (const Key* key = ahead < count ? key_of(ahead) : nullptr) prefetch(*key, stage);
+      }
+      if (i >= 3 * kApart) handle(i - 3 * kApart);
+    }
+  }
   std::uint32_t create(Key key, TaskState initial);
   void set_run_spec(Task& task, Payload&& run_spec);
   Payload run_spec(const Task& task) const;

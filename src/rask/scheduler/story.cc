@@ -39,6 +39,7 @@ void StoryLog::add(const Key& key, TaskState start, TaskState finish, std::uint6
   last_ = &lines_[next_];
   *last_ = std::move(line);
   next_ = next_ + 1 == length_ ? 0 : next_ + 1;
+  lines_[next_].key.prefetch();  // It goes next, and nobody has touched it for long.
 }
 
 std::vector<Scheduler::StoryLine> StoryLog::find(std::span<const Key> keys,

@@ -1,6 +1,10 @@
 // Operations that move data or messages between this scheduler and the workers.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+#include <unordered_set>
+
 #include "rask/base/log.h"
 #include "rask/scheduler_server/impl_internal.h"
 #include "rask/wire/pickle.h"
@@ -32,34 +36,30 @@ struct Gathering : std::enable_shared_from_this<Gathering> {
   std::vector<Key> missing;
   Value::Map data;
   std::vector<Key> failed;
-  std::set<std::string> gone;  // Workers that did not answer.
+  std::set<WorkerId> gone;  // Workers that did not answer.
   std::size_t open = 0;
 
   Gathering(SchedulerServer::Impl& of, Request from) : impl(of), request(std::move(from)) {}
 
   void round() {
-    std::map<std::string, std::vector<Key>> by_worker;
+    std::map<WorkerId, std::vector<Key>> by_worker;
     for (Key& key : std::exchange(missing, {})) {
-      const auto task = impl.machine.task(key);
-      std::string holder;
-      for (const auto& address : task ? task->who_has : std::vector<std::string>{}) {
-        // The one asked for least so far: spreads the work over the holders.
-        if (gone.contains(address)) continue;
-        if (holder.empty() || by_worker[address].size() < by_worker[holder].size())
-          holder = address;
+      std::vector<Key>* least = nullptr;  // The holder asked for least so far: spreads the work.
+      for (const auto holder : impl.machine.holders(key)) {
+        if (gone.contains(holder)) continue;
+        auto& asked = by_worker[holder];
+        if (least == nullptr || asked.size() < least->size()) least = &asked;
       }
-      if (holder.empty())
-        failed.push_back(std::move(key));
-      else
-        by_worker[holder].push_back(std::move(key));
+      (least == nullptr ? failed : *least).push_back(std::move(key));
     }
     std::erase_if(by_worker, [](const auto& entry) { return entry.second.empty(); });
     if (by_worker.empty()) return finish();
     open = by_worker.size();
-    for (auto& [address, keys] : by_worker) ask(address, std::move(keys));
+    for (auto& [worker, keys] : by_worker)
+      ask(worker, impl.machine.worker(worker).info.address, std::move(keys));
   }
 
-  void ask(const std::string& address, std::vector<Key> keys) {
+  void ask(WorkerId worker, const std::string& address, std::vector<Key> keys) {
     const auto message = wire::encode(Value::object({{"op", "get_data"},
                                                      {"keys", list_of(keys)},
                                                      {"who", nullptr},
@@ -67,37 +67,43 @@ struct Gathering : std::enable_shared_from_this<Gathering> {
                                                      {"reply", true}}));
     impl.rpc.call(
         address, message, 0,
-        [self = shared_from_this(), address, keys](Result<wire::Message> reply) {
-          self->take(address, keys,
+        [self = shared_from_this(), worker, address,
+         keys = std::move(keys)](Result<wire::Message> reply) {
+          self->take(worker, address, keys,
                      reply.ok() ? comm::reply_value(reply.value()) : Result<Value>{reply.error()});
         },
         wire::encode(Value{"OK"}));
   }
 
-  void take(const std::string& address, const std::vector<Key>& keys, const Result<Value>& reply) {
+  void take(WorkerId worker, const std::string& address, const std::vector<Key>& keys,
+            const Result<Value>& reply) {
     if (reply.ok() && reply.value()["status"].as_text() == "busy") {
-      impl.loop.call_later(
-          kBusyPause, [self = shared_from_this(), address, keys] { self->ask(address, keys); });
+      impl.loop.call_later(kBusyPause, [self = shared_from_this(), worker, address, keys] {
+        self->ask(worker, address, keys);
+      });
       return;
     }
-    std::set<Key> left{keys.begin(), keys.end()};
+    std::unordered_set<Key> left{keys.begin(), keys.end()};
     if (reply.ok()) {
       for (const auto& [key, value] : reply.value()["data"].as_map()) {
         if (left.erase(key_of(key)) > 0) data.emplace_back(key, value);
       }
     } else {
       log::warning(kLogger, "Couldn't gather from {}: {}", address, reply.error().message);
-      gone.insert(address);
+      gone.insert(worker);
     }
-    forget_lost(address, {left.begin(), left.end()}, reply.ok());
-    missing.insert(missing.end(), left.begin(), left.end());
+    std::vector<Key> lacking;
+    std::ranges::copy_if(keys, std::back_inserter(lacking),
+                         [&](const Key& key) { return left.erase(key) > 0; });
+    if (reply.ok()) forget_lost(address, lacking);
+    missing.insert(missing.end(), lacking.begin(), lacking.end());
     if (--open == 0) round();
   }
 
   // A worker that answered without the key does not have it, whatever the scheduler believed.
-  void forget_lost(const std::string& address, const std::vector<Key>& keys, bool answered) {
+  void forget_lost(const std::string& address, const std::vector<Key>& keys) {
     const auto worker = impl.machine.find_worker(address);
-    if (!answered || keys.empty() || !worker) return;
+    if (keys.empty() || !worker) return;
     impl.with_machine(
         [&](Seconds now, Effects& out) { impl.machine.missing_data(keys, *worker, now, out); });
   }

@@ -14,7 +14,10 @@ namespace rask::scheduler_server {
 
 constexpr std::string_view kLogger = "distributed.scheduler";
 
-Key key_of(const Value& value) { return Key::from_msgpack(wire::encode(value)[0].view()); }
+Key key_of(const Value& value) {
+  if (const auto* text = value.get_if<std::string>()) return Key{*text};
+  return Key::from_msgpack(wire::encode(value)[0].view());
+}
 
 std::vector<Key> keys_of(const Value& list) {
   std::vector<Key> keys;
@@ -24,6 +27,7 @@ std::vector<Key> keys_of(const Value& list) {
 }
 
 Value value_of(const Key& key) {
+  if (key.is_text()) return Value{key.text()};
   auto parsed = wire::Message{{wire::Buffer::copy_of(key.msgpack())}}.parse();
   return parsed.ok() ? std::move(parsed).value() : Value{};
 }

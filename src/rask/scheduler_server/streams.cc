@@ -1,4 +1,7 @@
 // The long-lived streams: who comes in, what they say, what they are told, how they leave.
+#include <array>
+#include <charconv>
+
 #include "rask/base/log.h"
 #include "rask/protocol/payloads.h"
 #include "rask/scheduler_server/coordination_internal.h"
@@ -223,7 +226,8 @@ void SchedulerServer::Impl::register_nanny(const Request& request) {
 void SchedulerServer::Impl::on_client_message(ClientId client, const wire::Message& message) {
   auto* session = session_of(client);
   if (session == nullptr) return;
-  auto batch = protocol::read_from_client(message);
+  bool ends = false;
+  auto batch = protocol::read_from_client(message, &ends);
   if (!batch.ok()) {
     log::error(kLogger, "closing client {}: {}", session->name, batch.error().message);
     session->connection->abort();
@@ -238,7 +242,7 @@ void SchedulerServer::Impl::on_client_message(ClientId client, const wire::Messa
   }
   if (session_of(client) == nullptr) return;
   relieve(*session_of(client));
-  if (protocol::ends_stream(message)) session_of(client)->connection->close();
+  if (ends) session_of(client)->connection->close();
 }
 
 void SchedulerServer::Impl::handle_client(ClientId client, FromClient&& message, Seconds now) {
@@ -286,7 +290,8 @@ void SchedulerServer::Impl::handle_client(ClientId client, FromClient&& message,
 void SchedulerServer::Impl::on_worker_message(WorkerId worker, const wire::Message& message) {
   auto* session = session_of(worker);
   if (session == nullptr) return;
-  auto batch = protocol::read_from_worker(message);
+  bool ends = false;
+  auto batch = protocol::read_from_worker(message, &ends);
   if (!batch.ok()) {
     log::error(kLogger, "closing worker {}: {}", session->name, batch.error().message);
     session->connection->abort();
@@ -317,7 +322,7 @@ void SchedulerServer::Impl::on_worker_message(WorkerId worker, const wire::Messa
   });
   auto* still = session_of(worker);
   if (still == nullptr) return;
-  if (protocol::ends_stream(message)) return still->connection->close();
+  if (ends) return still->connection->close();
   if (still->connection->peer().dense) return;
   if (const auto rest = machine.can_wait(worker); rest >= kRestMin) still->connection->rest(rest);
 }
@@ -414,7 +419,9 @@ namespace {
 // Stock workers show the stimulus in their stories, under the name that Dask gives it.
 void spell_out(protocol::ToWorker& message) {
   if (auto* task = std::get_if<protocol::ComputeTask>(&message)) {
-    task->stimulus_id = fmt::format("compute-task-{}", task->run_id);
+    std::array<char, 40> text{"compute-task-"};
+    const auto digits = std::to_chars(text.data() + 13, text.end(), task->run_id);
+    task->stimulus_id.assign(text.data(), digits.ptr);
   }
 }
 

@@ -3,6 +3,7 @@
 //
 // Copying a Buffer copies a pointer. A slice keeps its whole block alive. Safe to hand to another
 // thread (the count is atomic); the bytes never change after construction.
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -23,6 +24,11 @@ class Buffer {
   }
 
   std::string_view view() const { return bytes_; }
+  // Asks the cache for the first bytes: somebody is about to read them.
+  void prefetch() const {
+    for (std::size_t at = 0; at < std::min<std::size_t>(bytes_.size(), 256); at += 64)
+      __builtin_prefetch(bytes_.data() + at);
+  }
   const char* data() const { return bytes_.data(); }
   std::size_t size() const { return bytes_.size(); }
   bool empty() const { return bytes_.empty(); }

@@ -355,12 +355,62 @@ bool Reader::skip_head(std::uint64_t& pending) {
   return false;
 }
 
+namespace {
+
+// What the first byte alone says of a value: its bytes, up to the values inside. 0 bytes: more
+// must be read to know.
+struct Step {
+  std::uint8_t bytes = 0;
+  std::uint8_t inside = 0;
+};
+
+constexpr std::array<Step, 256> make_steps() {
+  std::array<Step, 256> steps{};
+  for (std::size_t i = 0; i < 256; ++i) {
+    const auto low = static_cast<std::uint8_t>(i & 15);
+    switch (internal::kTypes[i]) {
+      case Type::nil:
+      case Type::boolean:
+        steps[i] = {1, 0};
+        break;
+      case Type::integer:
+        steps[i].bytes = i < 0x80 || i >= 0xe0 ? 1 : static_cast<std::uint8_t>(1 + (1 << (i & 3)));
+        break;
+      case Type::real:
+        steps[i].bytes = i == 0xca ? 5 : 9;
+        break;
+      case Type::text:
+        if (i < 0xc0) steps[i].bytes = static_cast<std::uint8_t>(1 + (i & 31));
+        break;
+      case Type::array:
+        if (i < 0xa0) steps[i] = {1, low};
+        break;
+      case Type::map:
+        if (i < 0x90) steps[i] = {1, static_cast<std::uint8_t>(2 * low)};
+        break;
+      default:
+        break;
+    }
+  }
+  return steps;
+}
+constexpr std::array<Step, 256> kSteps = make_steps();
+
+}  // namespace
+
 std::string_view Reader::skip() {
   const char* const begin = next_;
   // Counts instead of recursion: depth costs nothing, and a count is at most the bytes left.
   for (std::uint64_t pending = 1; pending > 0; --pending) {
     if (next_ == end_) fail();
-    if (failed_ || !skip_head(pending)) return {};
+    if (failed_) return {};
+    const auto step = kSteps[head()];
+    if (step.bytes != 0 && step.bytes <= left()) [[likely]] {
+      next_ += step.bytes;
+      pending += step.inside;
+    } else if (!skip_head(pending)) {
+      return {};
+    }
   }
   return {begin, static_cast<std::size_t>(next_ - begin)};
 }

@@ -211,6 +211,32 @@ TEST(Reader, every_cut_fails) {
   EXPECT_TRUE(reader.ok() && reader.at_end());
 }
 
+TEST(Reader, skips_what_each_first_byte_announces) {
+  const auto expect_size = [](int head, std::size_t size, char filler = '\0') {
+    std::string bytes(size, filler);
+    bytes[0] = static_cast<char>(head);
+    Reader cut{std::string_view{bytes}.substr(0, size - 1)};
+    EXPECT_EQ(cut.skip(), "") << head;
+    bytes += "tail";
+    EXPECT_EQ(Reader{bytes}.skip().size(), size) << head;
+  };
+  for (int i = 0; i < 0x80; ++i) expect_size(i, 1);
+  for (int i = 0xe0; i <= 0xff; ++i) expect_size(i, 1);
+  constexpr char kNil = '\xc0';
+  for (std::size_t n = 0; n < 16; ++n) {
+    expect_size(0x80 + static_cast<int>(n), 1 + 2 * n, kNil);
+    expect_size(0x90 + static_cast<int>(n), 1 + n, kNil);
+  }
+  for (std::size_t n = 0; n < 32; ++n) expect_size(0xa0 + static_cast<int>(n), 1 + n);
+  for (const int i : {0xc0, 0xc2, 0xc3}) expect_size(i, 1);
+  expect_size(0xca, 5);
+  for (const int i : {0xcb, 0xcf, 0xd3}) expect_size(i, 9);
+  for (const int i : {0xcc, 0xd0}) expect_size(i, 2);
+  for (const int i : {0xcd, 0xd1}) expect_size(i, 3);
+  for (const int i : {0xce, 0xd2}) expect_size(i, 5);
+  for (int i = 0; i < 5; ++i) expect_size(0xd4 + i, 2 + (std::size_t{1} << i));
+}
+
 TEST(Reader, skips_any_depth) {
   const std::string deep = std::string(1'000'000, '\x91') + '\xc0';
   EXPECT_EQ(Reader{deep}.skip().size(), deep.size());

@@ -183,7 +183,8 @@ void WorkerServer::Impl::every(Seconds interval, std::function<void()> callback)
 // ---- The stream ---------------------------------------------------------------------------------
 
 void WorkerServer::Impl::on_scheduler_message(const wire::Message& message) {
-  auto read = protocol::read_to_worker(message);
+  bool ends = false;
+  auto read = protocol::read_to_worker(message, &ends);
   if (!read.ok()) {
     log::error(kLogger, "The scheduler sent what cannot be read: {}", read.error().message);
     return close("corrupt-message-from-scheduler", false, true);
@@ -209,7 +210,7 @@ void WorkerServer::Impl::on_scheduler_message(const wire::Message& message) {
     machine->handle(std::move(item), now, instructions);
   }
   carry_out(instructions);
-  if (protocol::ends_stream(message)) close("scheduler-closed-stream", true, false);
+  if (ends) close("scheduler-closed-stream", true, false);
 }
 
 // Small results go along with the news of them.
