@@ -97,7 +97,7 @@ TEST_P(ConnectionOn, rests_end_together) {
           log += name;
           rig.loop.at_end_of_turn([&] { log += '|'; });
           pair.server->rest(kRest);
-          if (log.size() > 12) rig.loop.stop();
+          if (log.size() > 40) rig.loop.stop();
         },
         nullptr);
   };
@@ -108,7 +108,7 @@ TEST_P(ConnectionOn, rests_end_together) {
     rig.loop.call_later(0.01 * i + 0.005, [&] { two.client->send(text_message("x")); });
   }
   rig.run();
-  EXPECT_THAT(log, HasSubstr("12"));
+  EXPECT_THAT(log, testing::AnyOf(HasSubstr("12"), HasSubstr("21")));
 }
 
 TEST_P(ConnectionOn, a_rest_does_not_hide_the_end_and_ends_with_the_connection) {
