@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import operator
 import sys
+import time
 
 import dask
 import dask.bag
@@ -102,6 +103,10 @@ def run_everywhere(client: Client) -> None:
     addresses = set(client.scheduler_info(n_workers=-1)["workers"])
     found = client.run(lambda dask_worker: (dask_worker.address, distributed.__version__))
     assert found == {address: (address, distributed.__version__) for address in addresses}
+    # In the order of the addresses, whoever answers first.
+    late = client.run(lambda last, dask_worker: time.sleep(0.3 * (dask_worker.address == last)),
+                      min(addresses))
+    assert list(late) == sorted(addresses)
 
 
 def retire(client: Client) -> None:

@@ -241,37 +241,38 @@ void SchedulerServer::Impl::broadcast(const std::vector<Target>& to, Value messa
                                       const std::string& on_error,
                                       std::function<void(Result<Value::Map>)> done) {
   struct Broadcast {
-    Value::Map replies;
+    std::vector<std::pair<std::string, std::optional<Value>>> replies;  // As asked, as in Dask.
     std::size_t open = 0;
     std::optional<Error> failed;
   };
   auto state = std::make_shared<Broadcast>();
   state->open = to.size();
   if (to.empty()) return done(Value::Map{});
+  for (const auto& target : to) state->replies.emplace_back(target.worker, std::nullopt);
   message.set("reply", true);
-  for (const auto& target : to) {
+  for (std::size_t i = 0; i < to.size(); ++i) {
     // The reply as it is: an answer with an exception inside is for the asker to raise.
-    rpc.call(target.address, wire::encode(message), 0,
-             [state, done, worker = target.worker, on_error](Result<wire::Message> reply) {
+    rpc.call(to[i].address, wire::encode(message), 0,
+             [state, done, i, on_error](Result<wire::Message> reply) {
                auto tree = reply.ok() ? reply.value().parse() : Result<Value>{reply.error()};
+               auto& kept = state->replies[i].second;
                if (tree.ok()) {
-                 state->replies.emplace_back(worker, std::move(tree).value());
+                 kept = std::move(tree).value();
                } else if (on_error == "return_pickle") {
-                 state->replies.emplace_back(
-                     worker, Value::Binary{wire::write_exception(exception_of(tree.error()),
-                                                                 tree.error().message)});
+                 kept = Value::Binary{
+                     wire::write_exception(exception_of(tree.error()), tree.error().message)};
                } else if (on_error == "return") {
-                 state->replies.emplace_back(
-                     worker,
-                     comm::exception_payload(exception_of(tree.error()), tree.error().message));
+                 kept = comm::exception_payload(exception_of(tree.error()), tree.error().message);
                } else if (on_error != "ignore") {
                  state->failed = tree.error();
                }
                if (--state->open > 0) return;
-               if (state->failed)
-                 done(*state->failed);
-               else
-                 done(std::move(state->replies));
+               if (state->failed) return done(*state->failed);
+               Value::Map replies;
+               for (auto& [worker, value] : state->replies) {
+                 if (value) replies.emplace_back(worker, *std::move(value));
+               }
+               done(std::move(replies));
              });
   }
 }

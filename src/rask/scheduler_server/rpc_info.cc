@@ -90,9 +90,17 @@ Value SchedulerServer::Impl::identity(std::int64_t workers_max) const {
                         {"workers", std::move(all)}});
 }
 
+// All of them come in the order of their addresses, as in Dask.    source: Scheduler.workers
 std::vector<WorkerId> SchedulerServer::Impl::workers_named(const Value& list) const {
-  if (list.is_nil()) return machine.workers();
   std::vector<WorkerId> found;
+  if (list.is_nil()) {
+    found = machine.workers();
+    const auto address = [this](WorkerId id) -> const std::string& {
+      return workers.at(static_cast<std::uint32_t>(id)).name;
+    };
+    std::ranges::sort(found, {}, address);
+    return found;
+  }
   for (const Value& item : list.as_array()) {
     const std::string name = item.get_if<std::int64_t>() != nullptr ? std::to_string(item.as_int())
                                                                     : std::string{item.as_text()};
