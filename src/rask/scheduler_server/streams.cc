@@ -1,6 +1,5 @@
 // The long-lived streams: who comes in, what they say, what they are told, how they leave.
-#include <array>
-#include <charconv>
+#include <string>
 
 #include "rask/base/log.h"
 #include "rask/protocol/payloads.h"
@@ -419,9 +418,7 @@ namespace {
 // Stock workers show the stimulus in their stories, under the name that Dask gives it.
 void spell_out(protocol::ToWorker& message) {
   if (auto* task = std::get_if<protocol::ComputeTask>(&message)) {
-    std::array<char, 40> text{"compute-task-"};
-    const auto digits = std::to_chars(text.data() + 13, text.end(), task->run_id);
-    task->stimulus_id.assign(text.data(), digits.ptr);
+    task->stimulus_id = "compute-task-" + std::to_string(task->run_id);
   }
 }
 

@@ -313,46 +313,26 @@ std::uint32_t Reader::map_long() {
   return checked(count, std::size_t{count} * 2);
 }
 
-// Walks over one head and, for what has no values inside, its bytes. Adds the values inside.
-bool Reader::skip_head(std::uint64_t& pending) {
-  const std::uint8_t first = head();
-  switch (internal::kTypes[first]) {
-    case Type::nil:
-    case Type::boolean:
-      ++next_;
-      return true;
-    case Type::integer:
-      ++next_;
-      if (first >= 0xcc && first <= 0xd3) chunk(std::size_t{1} << ((first - 0xcc) & 3));
-      return !failed_;
-    case Type::real:
-      ++next_;
-      chunk(first == 0xca ? 4 : 8);
-      return !failed_;
+// As skip() for one head whose first byte does not say enough. What is cut fails here too.
+bool Reader::skip_long(std::uint64_t& pending) {
+  switch (peek()) {
     case Type::text:
-      if (first < 0xc0) [[likely]] {
-        ++next_;
-        chunk(first & 0x1f);
-        return !failed_;
-      }
-      [[fallthrough]];
     case Type::binary:
       text_or_binary();
-      return !failed_;
+      break;
     case Type::array:
       pending += array();
-      return !failed_;
+      break;
     case Type::map:
       pending += std::uint64_t{map()} * 2;
-      return !failed_;
+      break;
     case Type::ext:
       ext();
-      return !failed_;
-    case Type::none:
       break;
+    default:
+      fail();
   }
-  fail();
-  return false;
+  return !failed_;
 }
 
 namespace {
@@ -408,7 +388,7 @@ std::string_view Reader::skip() {
     if (step.bytes != 0 && step.bytes <= left()) [[likely]] {
       next_ += step.bytes;
       pending += step.inside;
-    } else if (!skip_head(pending)) {
+    } else if (!skip_long(pending)) {
       return {};
     }
   }

@@ -273,7 +273,7 @@ class Reader {
   }
   template <class Unsigned>
   Unsigned take();  // After the head byte; 0 and failed when the bytes are not there.
-  bool skip_head(std::uint64_t& pending);
+  bool skip_long(std::uint64_t& pending);
   std::int64_t integer_long();
   std::uint64_t integer_unsigned_long();
   double real_other();
