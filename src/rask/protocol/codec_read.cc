@@ -91,6 +91,7 @@ class BatchReader {
   // ---- plain ----
 
   void read_plain() {
+    if (read_frequent(std::make_index_sequence<std::variant_size_v<Variant>>{})) return;
     auto begin = reader_;
     const FieldMap fields{reader_};
     if (!reader_.ok()) return;
@@ -105,6 +106,30 @@ class BatchReader {
         read_plain_as(op, fields, std::make_index_sequence<std::variant_size_v<Variant>>{}))
       return;
     read_other(op, fields, begin);
+  }
+
+  template <std::size_t... I>
+  bool read_frequent(std::index_sequence<I...>) {
+    return (try_frequent<I>() || ...);
+  }
+
+  // What is not as foreseen leaves everything as it was.
+  template <std::size_t I>
+  bool try_frequent() {
+    using M = std::variant_alternative_t<I, Variant>;
+    if constexpr (Frequent<M>) {
+      const auto payloads = payloads_;
+      auto ahead = reader_;
+      InOrderReader io{payloads_, ahead, Traits<M>::op};
+      describe(io, std::get<I>(messages_.emplace_back(std::in_place_index<I>)));
+      if (io.end()) {
+        reader_ = ahead;
+        return true;
+      }
+      messages_.pop_back();
+      payloads_ = payloads;
+    }
+    return false;
   }
 
   template <std::size_t... I>

@@ -14,6 +14,9 @@
 //   map_if_empty      plain: {} when it is empty
 //   constant          plain only, ignored by readers: what stock peers expect to find there
 //   dense_only        left out in the plain form
+//
+// The fields of a Frequent message stand in the order in which stock workers write them, so that
+// they are read in one walk.
 #include <concepts>
 #include <string_view>
 #include <type_traits>
@@ -78,6 +81,10 @@ RASK_MESSAGE(WorkerStatusChanged, "worker-status-change", 104);
 RASK_MESSAGE(KeepAlive, "keep-alive", 105);
 
 #undef RASK_MESSAGE
+
+// Comes once or more for each task, from stock peers too.
+template <class M>
+concept Frequent = std::same_as<M, TaskFinished> || std::same_as<M, ReleaseWorkerData>;
 
 // `M` is T or const T: readers fill a message, writers look at one.
 template <class M, class T>
@@ -238,13 +245,13 @@ template <class Io, Like<TaskFinished> M>
 void describe(Io& io, M& m) {
   io.required("key", m.key);
   io.field("run_id", m.run_id);
-  io.stimulus(m.stimulus_id);
   io.field("nbytes", m.nbytes);
   io.field("type", m.type);
   io.field("typename", m.typename_);
   io.map_if_empty("metadata", m.metadata);
   io.none_if_empty("thread", m.thread);
   io.field("startstops", m.startstops);
+  io.stimulus(m.stimulus_id);
   io.dense_only("value", m.value);
   io.constant("status", "OK");
 }

@@ -82,7 +82,7 @@ void PlainReader::annotations(const char* name, AnnotationsPtr& annotations) {
     return;
   }
   if (wire::Reader{*bytes}.peek() != wire::Type::map) return fail(name, false);
-  annotations = parse_annotations(payloads_.message().frames()[0].slice(*bytes));
+  annotations = parse_annotations(payloads().message().frames()[0].slice(*bytes));
   last_annotations_ = annotations;
 }
 
@@ -143,7 +143,7 @@ void PlainReader::graph(UpdateGraph& graph) {
   const auto bytes = fields_.find("rask-tasks");
   if (!bytes) return fail("rask-tasks", true);
   wire::Reader reader{*bytes};
-  read_graph(payloads_, reader, graph.tasks);
+  read_graph(payloads(), reader, graph.tasks);
   if (!reader.ok()) return fail("rask-tasks", false);
   required("keys", graph.keys);
 }
@@ -159,7 +159,7 @@ void PlainReader::all_other_fields(Payload& fields) {
     others.root().text(field.name);
     others.root().raw(field.value);
   });
-  auto frames = payloads_.message().frames();
+  auto frames = payloads().message().frames();
   frames[0] = std::move(others.take()[0]);
   const wire::Message message{std::move(frames)};
   PayloadReader payloads{message};
@@ -168,7 +168,7 @@ void PlainReader::all_other_fields(Payload& fields) {
   if (!reader.ok()) fail("warning", false);
 }
 
-void PlainReader::get(wire::Reader& reader, WorkerStatus& status) {
+void PlainValues::get(wire::Reader& reader, WorkerStatus& status) {
   const auto known = parse_worker_status(reader.text());
   if (known)
     status = *known;
@@ -176,7 +176,7 @@ void PlainReader::get(wire::Reader& reader, WorkerStatus& status) {
     reader.fail();
 }
 
-void PlainReader::get(wire::Reader& reader,
+void PlainValues::get(wire::Reader& reader,
                       std::vector<std::pair<Key, std::vector<Address>>>& who_has) {
   const auto count = reader.map();
   who_has.reserve(std::min<std::size_t>(count, kReserveStringsMax));
@@ -187,7 +187,7 @@ void PlainReader::get(wire::Reader& reader,
   }
 }
 
-void PlainReader::get(wire::Reader& reader, std::vector<std::pair<Key, std::int64_t>>& nbytes) {
+void PlainValues::get(wire::Reader& reader, std::vector<std::pair<Key, std::int64_t>>& nbytes) {
   const auto count = reader.map();
   nbytes.reserve(std::min<std::size_t>(count, kReserveMax));
   for (std::uint32_t i = 0; i < count && reader.ok(); ++i) {
@@ -197,13 +197,13 @@ void PlainReader::get(wire::Reader& reader, std::vector<std::pair<Key, std::int6
   }
 }
 
-void PlainReader::get(wire::Reader& reader, std::vector<StartStop>& startstops) {
+void PlainValues::get(wire::Reader& reader, std::vector<StartStop>& startstops) {
   const auto count = reader.array();
   startstops.reserve(std::min<std::size_t>(count, kReserveStringsMax));
   for (std::uint32_t i = 0; i < count && reader.ok(); ++i) get(reader, startstops.emplace_back());
 }
 
-void PlainReader::get(wire::Reader& reader, StartStop& startstop) {
+void PlainValues::get(wire::Reader& reader, StartStop& startstop) {
   const auto count = reader.map();
   for (std::uint32_t i = 0; i < count && reader.ok(); ++i) {
     const auto name = reader.text();

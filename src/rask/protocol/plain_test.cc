@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <random>
 
 #include "rask/protocol/protocol_testing.h"
 
@@ -154,6 +155,99 @@ TEST(Plain, AnnotationsOfTheMessageBeforeAreShared) {
   ASSERT_TRUE(read.ok());
   EXPECT_EQ(std::get<ComputeTask>(read.value()[0]).annotations,
             std::get<ComputeTask>(read.value()[1]).annotations);
+}
+
+// ---- Messages that are read in one walk
+// ------------------------------------------------------------
+
+// As a stock worker sends it.
+Value::Map finished_fields() {
+  return {{"key", Value::Array{"x", 0}},
+          {"run_id", 7},
+          {"nbytes", 28},
+          {"type", Value::Binary{"a pickled class"}},
+          {"typename", "int"},
+          {"metadata", Value::Map{}},
+          {"thread", 140123456789},
+          {"startstops",
+           Value::Array{Value::object({{"action", "compute"}, {"start", 1.5}, {"stop", 2.5}})}},
+          {"op", "task-finished"},
+          {"stimulus_id", "task-finished-1731.5"},
+          {"status", "OK"}};
+}
+Value::Map released_fields() {
+  return {{"key", "y"}, {"op", "release-worker-data"}, {"stimulus_id", "s"}};
+}
+
+// What two messages are read as, the second so that one sees where the first ended.
+std::string read_as_text(const Value::Map& first) {
+  const auto read = read_from_worker(
+      wire::Message{wire::encode(Value{Value::Array{Value{first}, Value{released_fields()}}})});
+  if (!read.ok()) return read.error().message;
+  std::string shown;
+  for (const auto& message : read.value())
+    shown += to_string(batch_of<FromWorker>({message}, Style::plain).parse().value());
+  return shown;
+}
+
+void change_somehow(Value::Map& fields, std::mt19937& random) {
+  const auto at = fields.begin() + static_cast<std::ptrdiff_t>(random() % fields.size());
+  switch (random() % 7) {
+    case 0:
+      fields.erase(at);
+      break;
+    case 1:
+      at->second = nullptr;
+      break;
+    case 2:
+      at->second = Value::object({{"a", 1}});
+      break;
+    case 3:
+      at->second = "text";
+      break;
+    case 4:
+      at->first = random() % 2 == 0 ? "" : "new";
+      break;
+    case 5:
+      std::rotate(fields.begin(), at, fields.end());
+      break;
+    default:
+      std::iter_swap(at, fields.begin());
+  }
+}
+
+TEST(Frequent, AMessageIsTheSameInWhateverOrderAndHoweverItIsRead) {
+  const auto seed = std::random_device{}();
+  std::mt19937 random{seed};
+  for (int round = 0; round < 4000; ++round) {
+    auto fields = random() % 2 == 0 ? finished_fields() : released_fields();
+    for (auto changes = random() % 3; changes > 0 && !fields.empty(); --changes)
+      change_somehow(fields, random);
+    auto with_another = fields;
+    with_another.emplace(with_another.begin(), "a field of a later release", 1);
+    // An operation that nobody knows is passed on as it came, with all its fields.
+    const auto shown = read_as_text(fields);
+    if (shown.find("later release") == std::string::npos &&
+        read_as_text(with_another).find("later release") != std::string::npos)
+      continue;
+    ASSERT_EQ(shown, read_as_text(with_another)) << "seed " << seed << ", " << to_string(fields);
+  }
+}
+
+TEST(Frequent, FieldsOfAStockWorkerAreAllRead) {
+  const auto read =
+      read_from_worker(wire::Message{wire::encode(Value{Value::Array{Value{finished_fields()}}})});
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  const auto& finished = std::get<TaskFinished>(read.value().at(0));
+  EXPECT_EQ(finished.key.str(), "('x', 0)");
+  EXPECT_EQ(finished.run_id, 7);
+  EXPECT_EQ(finished.nbytes, 28);
+  EXPECT_EQ(tree(finished.type).value(), Value{Value::Binary{"a pickled class"}});
+  EXPECT_EQ(finished.typename_, "int");
+  EXPECT_TRUE(is_none(finished.metadata));
+  EXPECT_EQ(finished.thread, 140123456789);
+  EXPECT_EQ(finished.startstops, (std::vector<StartStop>{{"compute", 1.5, 2.5, ""}}));
+  EXPECT_EQ(finished.stimulus_id, "task-finished-1731.5");
 }
 
 // ---- The end of a stream ------------------------------------------------------------------------

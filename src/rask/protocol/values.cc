@@ -29,22 +29,20 @@ Key text_key(std::string_view text) {
   return Key{text};
 }
 
-// One item of a tuple, or the tuple itself.
-bool walk_key_part(wire::Reader& reader, int depth) {
-  if (reader.peek() != wire::Type::array) {
-    const bool is_good = is_plain_key(reader.peek()) || reader.peek() == wire::Type::nil;
-    reader.skip();
-    return is_good && reader.ok();
+// One item of a tuple, or the tuple itself. Fails the reader at what is no part of a key.
+void skip_key_part(wire::Reader& reader, int depth) {
+  const auto type = reader.peek();
+  if (type != wire::Type::array) {
+    if (is_plain_key(type) || type == wire::Type::nil)
+      reader.skip();
+    else
+      reader.fail();
+    return;
   }
-  if (depth == kKeyDepthMax) return false;
+  if (depth == kKeyDepthMax) return reader.fail();
   const auto count = reader.array();
-  for (std::uint32_t i = 0; i < count; ++i) {
-    if (!walk_key_part(reader, depth + 1)) return false;
-  }
-  return reader.ok();
+  for (std::uint32_t i = 0; i < count && reader.ok(); ++i) skip_key_part(reader, depth + 1);
 }
-
-bool is_tuple_key(wire::Reader ahead) { return walk_key_part(ahead, 0); }
 
 // Enters the list inside {"__Set__": True, "as-list": […]}; a list is entered as it is. Returns the
 // number of items. For a set, `after` says how many pairs follow the list.
@@ -89,12 +87,10 @@ Key read_key(wire::Reader& reader) {
     if (text.size() > kKeyBytesMax) reader.fail();
     return reader.ok() ? text_key(text) : Key{};
   }
-  const bool is_tuple = reader.peek() == wire::Type::array;
-  if (is_tuple ? !is_tuple_key(reader) : !is_plain_key(reader.peek())) {
-    reader.fail();
-    return {};
-  }
-  const auto encoded = reader.skip();
+  if (reader.peek() == wire::Type::nil) reader.fail();  // Good inside a tuple only.
+  const auto begin = reader;
+  skip_key_part(reader, 0);
+  const auto encoded = reader.since(begin);
   if (!encoded.empty() && encoded.size() <= kKeyBytesMax) return Key::from_msgpack(encoded);
   reader.fail();
   return {};

@@ -217,6 +217,14 @@ class Reader {
     }
     return text_long();
   }
+  // Skips this text, of at most 31 bytes, and says true; anything else stays and gives false.
+  [[gnu::always_inline]] bool skip_text(std::string_view expected) {
+    const auto size = expected.size();
+    if (left() <= size || head() != (0xa0 | size)) return false;
+    if (std::memcmp(next_ + 1, expected.data(), size) != 0) return false;
+    next_ += 1 + size;
+    return true;
+  }
   std::string_view binary() { return text_or_binary(); }  // Takes text too, as from old peers.
   std::string_view text_or_binary();
   Ext ext();
@@ -241,6 +249,11 @@ class Reader {
 
   // Walks over one whole value and gives its bytes.
   std::string_view skip();
+  // The bytes from where `before`, a copy of this reader, stood. Empty after a failure.
+  std::string_view since(const Reader& before) const {
+    return failed_ ? std::string_view{}
+                   : std::string_view{before.next_, static_cast<std::size_t>(next_ - before.next_)};
+  }
 
  private:
   std::uint8_t head() const { return static_cast<std::uint8_t>(*next_); }
