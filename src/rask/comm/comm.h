@@ -100,10 +100,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   virtual void pause() = 0;  // Stop reading (backpressure); resume() goes on.
   virtual void resume() = 0;
-  // What comes within `delay` is read at its end, all at once, and wakes nobody before: for peers
-  // that say much and can wait. Ends up to that much sooner if rests of other connections end then:
-  // those of about the same length fall into step. No effect while what was sent waits for the
-  // peer.
+  // For a peer that says much and can wait: when all that was read with this message has been
+  // delivered, nothing more is read for `delay` and what comes wakes nobody. Ends after half of it
+  // if the loop is awake then: several rests fall into step. The last call counts; 0: no rest. No
+  // effect while what was sent waits for the peer.
   virtual void rest(Seconds delay) = 0;
   virtual void close() = 0;  // Sends what is queued, then closes. on_close comes later.
   virtual void abort() = 0;  // Closes now.

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <bit>
 #include <cerrno>
 #include <csignal>
 
@@ -121,6 +120,9 @@ EventLoop::Impl::~Impl() {
     const auto gone = std::exchange(timers, {});
   }
   {
+    const auto gone = std::exchange(windows, {});
+  }
+  {
     const auto gone = std::exchange(signals, {});
   }
 }
@@ -134,6 +136,7 @@ void EventLoop::Impl::run() noexcept {
     }
     poller.call_back();
     run_timers();
+    run_windows();
     if (!signals.empty()) run_signals();
     run_posted();
     end_turn();
@@ -146,11 +149,13 @@ void EventLoop::Impl::run() noexcept {
 std::optional<std::chrono::nanoseconds> EventLoop::Impl::time_to_wait() {
   using std::chrono::nanoseconds;
   if (!ends_of_turn.empty() || !dirty.empty()) return nanoseconds{0};  // From before run().
+  auto next = Clock::time_point::max();
+  if (!timers.empty()) next = timers.begin()->first.first;
+  if (!window_ends.empty()) next = std::min(next, *window_ends.begin());
   std::optional<nanoseconds> wait;
-  if (!timers.empty()) {
-    const auto left = timers.begin()->first.first - Clock::now();
-    if (left <= nanoseconds{0}) return nanoseconds{0};
-    wait = left;
+  if (next != Clock::time_point::max()) {
+    wait = next - Clock::now();
+    if (*wait <= nanoseconds{0}) return nanoseconds{0};
   }
   const std::lock_guard lock{mutex};
   if (stopping || !posted.empty()) return nanoseconds{0};
@@ -201,13 +206,20 @@ TimerId EventLoop::Impl::call_later(Seconds delay, std::function<void()> callbac
   return add_timer(Clock::now() + to_duration(delay), std::move(callback));
 }
 
-void EventLoop::Impl::call_together(Seconds delay, std::function<void()> callback) {
-  constexpr std::chrono::steady_clock::duration kGrain = std::chrono::microseconds{1250};
-  const auto exact = Clock::now() + to_duration(delay);
-  const auto grains = static_cast<std::uint64_t>(to_duration(delay) / kGrain);
-  const auto step =
-      kGrain * static_cast<std::int64_t>(std::max(std::uint64_t{1}, std::bit_floor(grains)));
-  add_timer(exact - exact.time_since_epoch() % step, std::move(callback));
+void EventLoop::Impl::call_within(Seconds delay, std::function<void()> callback) {
+  const auto now = Clock::now();
+  const auto latest = window_ends.insert(now + to_duration(delay));
+  windows.emplace(now + to_duration(delay / 2), Window{latest, std::move(callback)});
+}
+
+void EventLoop::Impl::run_windows() {
+  if (windows.empty()) return;
+  const auto now = Clock::now();
+  while (!windows.empty() && windows.begin()->first <= now) {
+    const auto due = windows.extract(windows.begin());
+    window_ends.erase(due.mapped().latest);
+    due.mapped().callback();
+  }
 }
 
 TimerId EventLoop::Impl::add_timer(Clock::time_point deadline, std::function<void()> callback) {

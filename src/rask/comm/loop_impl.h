@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -54,9 +55,9 @@ struct EventLoop::Impl {
   void flush_at_end_of_turn(std::shared_ptr<Flushable> flushable) {
     dirty.push_back(std::move(flushable));
   }
-  // After `delay` or sooner, at a time that all delays of about this length share: what repeats
-  // itself falls into step with others, and costs one turn.
-  void call_together(Seconds delay, std::function<void()> callback);
+  // With any turn after half of `delay`, or in one of its own after `delay`: what repeats itself
+  // falls into step with others.
+  void call_within(Seconds delay, std::function<void()> callback);
 
   Poller poller;
   std::unordered_set<LoopObject*> objects;
@@ -73,6 +74,7 @@ struct EventLoop::Impl {
 
   std::optional<std::chrono::nanoseconds> time_to_wait();
   void run_timers();
+  void run_windows();
   void run_signals();
   void run_posted();
   void end_turn();
@@ -92,6 +94,12 @@ struct EventLoop::Impl {
   std::map<TimerKey, std::function<void()>> timers;
   std::unordered_map<std::uint64_t, Clock::time_point> timer_deadlines;
   std::uint64_t timer_count = 0;
+  struct Window {
+    std::multiset<Clock::time_point>::iterator latest;
+    std::function<void()> callback;
+  };
+  std::multimap<Clock::time_point, Window> windows;  // By the earliest time.
+  std::multiset<Clock::time_point> window_ends;
   std::vector<Signal> signals;
 };
 

@@ -73,12 +73,12 @@ void StreamConnection::resume() {
   schedule_pump();
 }
 
-void StreamConnection::rest(Seconds delay) {
+void StreamConnection::begin_rest(Seconds delay) {
   if (resting_ || write_blocked_ || phase_ != Phase::open || loop_ == nullptr) return;
   resting_ = true;
   watching_input_ = false;
   socket_.ignore_input();
-  loop_->impl().call_together(delay, [self = self()] { self->wake(); });
+  loop_->impl().call_within(delay, [self = self()] { self->wake(); });
 }
 
 void StreamConnection::wake() {
@@ -101,6 +101,7 @@ void StreamConnection::schedule_pump() {
 // ---- In -----------------------------------------------------------------------------------------
 
 void StreamConnection::watch_input() {
+  if (const auto delay = std::exchange(rest_wanted_, 0); delay > 0) begin_rest(delay);
   if (watching_input_ || resting_ || !wants_input()) return;
   watching_input_ = true;
   const auto go_on = [self = self()] {

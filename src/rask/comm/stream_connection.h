@@ -32,7 +32,7 @@ class StreamConnection final : public Connection, private LoopObject, private Fl
   }
   void pause() override { paused_ = true; }
   void resume() override;
-  void rest(Seconds delay) override;
+  void rest(Seconds delay) override { rest_wanted_ = delay; }
   void close() override;
   void abort() override;
   bool closed() const override { return phase_ != Phase::open; }
@@ -62,6 +62,7 @@ class StreamConnection final : public Connection, private LoopObject, private Fl
     return std::static_pointer_cast<StreamConnection>(shared_from_this());
   }
   void loop_ended() override;
+  void begin_rest(Seconds delay);
   void wake();
   bool wants_input() const { return phase_ == Phase::open && handlers_ && !paused_; }
   void schedule_pump();
@@ -91,6 +92,7 @@ class StreamConnection final : public Connection, private LoopObject, private Fl
   bool paused_ = false;
   bool watching_input_ = false;
   bool resting_ = false;
+  Seconds rest_wanted_ = 0;
   bool delivering_ = false;
   bool pump_scheduled_ = false;
   bool flush_scheduled_ = false;

@@ -323,7 +323,8 @@ void SchedulerServer::Impl::on_worker_message(WorkerId worker, const wire::Messa
   if (still == nullptr) return;
   if (ends) return still->connection->close();
   if (still->connection->peer().dense) return;
-  if (const auto rest = machine.can_wait(worker); rest >= kRestMin) still->connection->rest(rest);
+  const auto rest = machine.can_wait(worker);
+  still->connection->rest(rest >= kRestMin ? rest : 0);
 }
 
 void SchedulerServer::Impl::handle_worker(WorkerId worker, FromWorker&& message, Seconds) {
