@@ -29,7 +29,7 @@ GroupText group_text(const Key& key) {
   return {};
 }
 
-// What a text must share with the last one to be of the same group for sure: all before the last
+// What a text must share with another to be of the same group for sure: all before the last
 // dash, when a digit behind it shows that the name has ended.
 std::string_view cacheable_part(const GroupText& name) {
   if (name.whole) return name.text;
@@ -71,7 +71,8 @@ std::uint32_t State::prefix_of(const std::string& name) {
 std::uint32_t State::group_of(const Key& key) {
   const auto name = group_text(key);
   const auto cached = cacheable_part(name);
-  if (last_group != kNone && !cached.empty() && cached == last_group_text) return last_group;
+  auto& known = known_groups[hash_bytes(cached) % known_groups.size()];
+  if (known.group != kNone && cached == known.text) return known.group;
   const auto prefix_name = key_split(key);
   const auto text = group_name(name, prefix_name);
   const auto [at, fresh] = group_by_name.try_emplace(text, 0);
@@ -88,8 +89,10 @@ std::uint32_t State::group_of(const Key& key) {
     group.prefix = prefix_of(prefix_name);
     group.named = true;
   }
-  last_group = cached.empty() ? kNone : at->second;
-  last_group_text = cached;
+  if (!cached.empty()) {
+    known.text = cached;
+    known.group = at->second;
+  }
   return at->second;
 }
 
@@ -103,7 +106,9 @@ void State::drop_group_if_done(std::uint32_t id) {
     spans.group_ends(id);
     group_by_name.erase(group.name);
     group.named = false;
-    if (last_group == id) last_group = kNone;
+    for (auto& known : known_groups) {
+      if (known.group == id) known.group = kNone;
+    }
   }
   release_group(id);
 }

@@ -112,7 +112,7 @@ void State::set_stimulus(std::string stimulus) {
 }
 
 void State::close_stimulus() {
-  if (stimulus_number_) story.set_stimulus(*stimulus_number_, std::move(stimulus_));
+  if (stimulus_number_) story.set_stimulus(*stimulus_number_, stimulus_);
   stimulus_number_.reset();
   stimulus_.clear();
 }

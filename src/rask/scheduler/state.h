@@ -4,6 +4,7 @@
 //
 // One public call of Scheduler is one Event here: transitions recommend further ones, `drain` runs
 // them until none is left, then free slots are filled from the queue.
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -364,8 +365,11 @@ class State {
   std::vector<Group> groups;
   std::vector<std::uint32_t> free_groups;
   std::unordered_map<std::string, std::uint32_t> group_by_name;
-  std::string last_group_text;  // The beginning of the last new key, and the group it led to.
-  std::uint32_t last_group = kNone;
+  struct KnownGroup {  // The beginning of a key, and the group it led to.
+    std::string text;
+    std::uint32_t group = kNone;
+  };
+  std::array<KnownGroup, 16> known_groups;  // The last ones, by the hash of the text.
   std::vector<Annotation> annotations;
   std::vector<std::uint32_t> free_annotations;
   std::map<std::pair<const void*, Language>, std::uint32_t> annotation_by_source;

@@ -6,7 +6,8 @@ namespace rask::scheduler {
 
 namespace {
 constexpr std::uint64_t kStimulusMask = (std::uint64_t{1} << 36) - 1;
-}
+constexpr std::size_t kTextKeptMax = 64;
+}  // namespace
 
 std::uint64_t StoryLog::open_stimulus() {
   last_ = nullptr;
@@ -15,8 +16,14 @@ std::uint64_t StoryLog::open_stimulus() {
   return stimulus_count_++ % length_;
 }
 
-void StoryLog::set_stimulus(std::uint64_t number, std::string&& text) {
-  if (length_ != 0) stimuli_[number] = std::move(text);
+void StoryLog::set_stimulus(std::uint64_t number, std::string_view text) {
+  if (length_ == 0) return;
+  auto& place = stimuli_[number];
+  // The place keeps its memory, which nobody has touched for long: freed, it would be handed out
+  // next, to whatever is made while the next message is read. A long text does not stay behind.
+  if (std::max(text.size(), place.capacity()) > kTextKeptMax) place = {};
+  place.assign(text);
+  __builtin_prefetch(stimuli_[number + 1 == stimuli_.size() ? 0 : number + 1].data(), 1);
 }
 
 void StoryLog::add(const Key& key, TaskState start, TaskState finish, std::uint64_t stimulus,

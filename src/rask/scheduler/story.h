@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "rask/scheduler/scheduler.h"
@@ -16,7 +17,7 @@ class StoryLog {
   // A place for a stimulus whose text comes later. Each stimulus logged has at least one line, so
   // a ring of the same length always still has the text.
   std::uint64_t open_stimulus();
-  void set_stimulus(std::uint64_t number, std::string&& text);
+  void set_stimulus(std::uint64_t number, std::string_view text);
 
   // Steps of one task in a row share a line: most come so.
   void add(const Key& key, TaskState start, TaskState finish, std::uint64_t stimulus, Seconds now);
