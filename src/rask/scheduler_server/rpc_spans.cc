@@ -40,13 +40,16 @@ Value groups_of(const scheduler::Spans& spans, const scheduler::GroupSet& set) {
 
 // {(context, span, prefix, activity, unit): value}
 void SchedulerServer::Impl::measure_spans(const Value& metrics) {
+  wire::MessageWriter others;  // The parts of a key but the span.
   for (const auto& [key, value] : metrics.as_map()) {
-    auto parts = key.as_array();
+    const auto& parts = key.as_array();
     if (parts.size() < 2) continue;
-    const std::string span{parts[1].as_text()};
-    parts.erase(parts.begin() + 1);
+    others.root().clear();
+    others.root().array(parts.size() - 1);
+    others.value(parts[0]);
+    for (std::size_t i = 2; i < parts.size(); ++i) others.value(parts[i]);
     const bool is_integer = value.get_if<std::int64_t>() != nullptr;
-    machine.measure_span(span, std::string{wire::encode(Value{parts})[0].view()},
+    machine.measure_span(std::string{parts[1].as_text()}, std::string{others.root().view()},
                          {value.as_real(), is_integer});
   }
 }

@@ -187,32 +187,37 @@ class Message::Parser {
   Parser(const Message& message, Reader& reader)
       : message_(message), reader_(reader), frames_left_(message.frames_.size()) {}
 
-  Value value(int depth) {
+  // Into `out`, a nil so far: in its place in the tree, where nothing needs to be moved.
+  void value(Value& out, int depth) {
     switch (reader_.peek()) {
       case Type::nil:
         reader_.nil();
-        return {};
+        return;
       case Type::boolean:
-        return reader_.boolean();
+        out = reader_.boolean();
+        return;
       case Type::integer:
-        return integer();
+        return integer(out);
       case Type::real:
-        return reader_.real();
+        out = reader_.real();
+        return;
       case Type::text:
-        return reader_.text();
+        out.emplace<std::string>(reader_.text());
+        return;
       case Type::binary:
-        return Value::Binary{std::string{reader_.binary()}};
+        out.emplace<Value::Binary>(std::string{reader_.binary()});
+        return;
       case Type::array:
-        return array(depth);
+        return array(out, depth);
       case Type::map:
-        return map(depth);
+        return map(out, depth);
       case Type::ext:  // No Dask message has one; carried as it is.
-        return Payload{Payload::Kind::inlined, {}, {Buffer::copy_of(reader_.skip())}};
+        out = Payload{Payload::Kind::inlined, {}, {Buffer::copy_of(reader_.skip())}};
+        return;
       case Type::none:
         break;
     }
     reader_.fail();
-    return {};
   }
 
  private:
@@ -221,41 +226,42 @@ class Message::Parser {
     return depth >= Reader::kDepthMax;
   }
 
-  Value integer() {
+  void integer(Value& out) {
     Reader ahead = reader_;
     const std::int64_t value = ahead.integer();
     if (ahead.ok()) {
       reader_ = ahead;
-      return value;
+      out = value;
+    } else {
+      out = reader_.integer_unsigned();
     }
-    return reader_.integer_unsigned();
   }
 
-  Value array(int depth) {
-    if (too_deep(depth)) return {};
+  void array(Value& out, int depth) {
+    if (too_deep(depth)) return;
     const std::size_t count = reader_.array();
-    Value::Array items;
+    auto& items = out.emplace<Value::Array>();
     items.reserve(std::min(count, kReserveMax));
-    for (std::size_t i = 0; i < count && reader_.ok(); ++i) items.push_back(value(depth + 1));
-    return items;
+    for (std::size_t i = 0; i < count && reader_.ok(); ++i) value(items.emplace_back(), depth + 1);
   }
 
-  Value map(int depth) {
-    if (too_deep(depth)) return {};
+  void map(Value& out, int depth) {
+    if (too_deep(depth)) return;
     if (std::optional<Payload> payload = message_.marked(reader_)) {
       // Each frame belongs to one payload: else a small message could name many frames many times.
       if (payload->frames.size() + 1 > frames_left_) reader_.fail();
       frames_left_ -= std::min(frames_left_, payload->frames.size() + 1);
-      return *std::move(payload);
+      out = *std::move(payload);
+      return;
     }
     const std::size_t count = reader_.map();
-    Value::Map pairs;
+    auto& pairs = out.emplace<Value::Map>();
     pairs.reserve(std::min(count, kReserveMax));
     for (std::size_t i = 0; i < count && reader_.ok(); ++i) {
-      Value key = value(depth + 1);
-      pairs.emplace_back(std::move(key), value(depth + 1));
+      auto& [key, item] = pairs.emplace_back();
+      value(key, depth + 1);
+      value(item, depth + 1);
     }
-    return pairs;
   }
 
   const Message& message_;
@@ -264,8 +270,9 @@ class Message::Parser {
 };
 
 std::optional<Value> Message::value(Reader& reader) const {
-  Value value = Parser{*this, reader}.value(0);
-  if (!reader.ok()) return std::nullopt;
+  std::optional<Value> value{std::in_place};
+  Parser{*this, reader}.value(*value, 0);
+  if (!reader.ok()) value.reset();
   return value;
 }
 

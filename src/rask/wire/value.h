@@ -53,6 +53,10 @@ class Value {
   T* get_if() {
     return std::get_if<T>(&data_);
   }
+  template <class T, class... Args>
+  T& emplace(Args&&... args) {  // Makes it one of these; what it was is gone.
+    return data_.template emplace<T>(std::forward<Args>(args)...);
+  }
 
   // The field of a map with a text key; a nil value when this is no map or has no such field.
   const Value& operator[](std::string_view field) const;
