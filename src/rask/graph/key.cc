@@ -45,8 +45,9 @@ Key Key::integer(std::int64_t value) {
 Key Key::from_msgpack(std::string_view encoded) { return Key{make_block(encoded)}; }
 
 void Key::destroy(Block* block) {
+  const auto bytes = sizeof(Block) + block->size;
   block->~Block();
-  ::operator delete(block);
+  ::operator delete(block, bytes);
 }
 
 bool Key::is_text() const { return wire::Reader{msgpack()}.peek() == wire::Type::text; }
