@@ -184,7 +184,7 @@ TEST(Order, of_small_graphs_hardly_ever_holds_more_than_the_best) {
   for (std::uint32_t seed = 0; seed < 400; ++seed) {
     std::mt19937 random{seed};
     Lists lists(kTasks);
-    const std::uint32_t density = 1 + random() % 3;
+    const auto density = 1 + random() % 3;
     for (std::uint32_t task = 1; task < kTasks; ++task)
       for (std::uint32_t before = 0; before < task; ++before)
         if (random() % kTasks < density) lists[task].push_back(before);
