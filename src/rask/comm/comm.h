@@ -82,6 +82,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
  public:
   using OnMessage = std::function<void(wire::Message&&)>;
   using OnClose = std::function<void(const Error&)>;
+  using OnDelivered = std::function<void()>;
 
   virtual ~Connection() = default;
   virtual const Peer& peer() const = 0;
@@ -89,8 +90,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Starts delivery. `on_close` is called exactly once, whatever ended the connection (peer, error,
   // close(), abort()), after the last `on_message`; both are dropped afterwards. May be called
   // again, also from inside on_message, to hand the connection to another owner (an RPC that
-  // becomes a stream): messages that follow go to the new handlers.
-  virtual void start(OnMessage on_message, OnClose on_close) = 0;
+  // becomes a stream): messages that follow go to the new handlers. `on_delivered` is called when
+  // all messages that were read together have been delivered: for who handles them together.
+  virtual void start(OnMessage on_message, OnClose on_close,
+                     OnDelivered on_delivered = nullptr) = 0;
 
   // Queues a message. Many queued messages leave in one system call, at the end of the turn.
   // Silently dropped after the connection has ended.

@@ -52,6 +52,29 @@ TEST_P(ConnectionOn, many_small_messages_arrive_in_order) {
   EXPECT_EQ(pair.client->unsent_bytes(), 0u);
 }
 
+TEST_P(ConnectionOn, who_handles_messages_together_hears_when_all_of_a_read_are_there) {
+  auto pair = connected_pair(rig, options());
+  std::string log;
+  pair.server->start(
+      [&](wire::Message&& message) {
+        log += text_of(message);
+        if (log == "ab|c") pair.server->close();
+      },
+      [&](const Error&) {
+        log += '.';
+        rig.loop.stop();
+      },
+      [&] { log += '|'; });
+  pair.client->send(text_message("a"));
+  pair.client->send(text_message("b"));
+  rig.loop.call_later(0.05, [&] {
+    pair.client->send(text_message("c"));
+    pair.client->send(text_message("not read any more"));
+  });
+  rig.run();
+  EXPECT_EQ(log, "ab|c|.");
+}
+
 TEST_P(ConnectionOn, what_comes_during_a_rest_comes_at_its_end_all_at_once) {
   constexpr Seconds kRest = 0.3;
   auto pair = connected_pair(rig, options());

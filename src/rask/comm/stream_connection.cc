@@ -53,9 +53,10 @@ void StreamConnection::loop_ended() {
   loop_ = nullptr;
 }
 
-void StreamConnection::start(OnMessage on_message, OnClose on_close) {
+void StreamConnection::start(OnMessage on_message, OnClose on_close, OnDelivered on_delivered) {
   if (loop_ == nullptr) return;
-  handlers_ = std::make_shared<Handlers>(Handlers{std::move(on_message), std::move(on_close)});
+  handlers_ = std::make_shared<Handlers>(
+      Handlers{std::move(on_message), std::move(on_close), std::move(on_delivered)});
   if (phase_ == Phase::closed)
     loop_->post([self = self()] { self->notify_closed(); });
   else
@@ -191,6 +192,7 @@ bool StreamConnection::check_first_bytes(const char* data, std::size_t size) {
 void StreamConnection::deliver() {
   if (delivering_) return;
   delivering_ = true;
+  bool delivered = false;
   while (wants_input()) {
     auto next = decoder_.next();
     if (!next.ok()) {
@@ -203,7 +205,10 @@ void StreamConnection::deliver() {
     if (!message) break;
     const auto handlers = handlers_;  // It may be replaced while it runs.
     if (handlers->on_message) handlers->on_message(std::move(*message));
+    delivered = true;
   }
+  if (const auto handlers = handlers_; delivered && handlers && handlers->on_delivered)
+    handlers->on_delivered();
   delivering_ = false;
 }
 

@@ -25,7 +25,7 @@ class StreamConnection final : public Connection, private LoopObject, private Fl
   ~StreamConnection() override;
 
   const Peer& peer() const override { return peer_; }
-  void start(OnMessage on_message, OnClose on_close) override;
+  void start(OnMessage on_message, OnClose on_close, OnDelivered on_delivered = nullptr) override;
   void send(wire::Frames frames) override;
   std::size_t unsent_bytes() const override {
     return queue_.bytes() + (tls_ ? tls_->unsent_bytes() : 0);
@@ -56,6 +56,7 @@ class StreamConnection final : public Connection, private LoopObject, private Fl
   struct Handlers {
     OnMessage on_message;
     OnClose on_close;
+    OnDelivered on_delivered;
   };
 
   std::shared_ptr<StreamConnection> self() {

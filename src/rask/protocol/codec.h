@@ -72,6 +72,9 @@ Result<std::vector<FromClient>> read_from_client(const wire::Message& message,
 Result<std::vector<ToClient>> read_to_client(const wire::Message& message, bool* ends = nullptr);
 Result<std::vector<FromWorker>> read_from_worker(const wire::Message& message,
                                                  bool* ends = nullptr);
+// Behind those that `messages` has already, which an error leaves as it was.
+Result<Ok> append_from_worker(const wire::Message& message, std::vector<FromWorker>& messages,
+                              bool* ends = nullptr);
 Result<std::vector<ToWorker>> read_to_worker(const wire::Message& message, bool* ends = nullptr);
 
 }  // namespace rask::protocol

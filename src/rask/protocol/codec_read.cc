@@ -24,22 +24,27 @@ Error bad_field(std::string_view op, const char* field, bool is_missing) {
 template <class Variant>
 class BatchReader {
  public:
-  explicit BatchReader(const wire::Message& message)
-      : message_(message), reader_(message.root()), payloads_(message), dense_(message) {}
+  BatchReader(const wire::Message& message, std::vector<Variant>& messages)
+      : message_(message),
+        reader_(message.root()),
+        payloads_(message),
+        dense_(message),
+        messages_(messages) {}
 
-  Result<std::vector<Variant>> read() {
+  // Behind the messages that are there already.
+  Result<Ok> read() {
     if (reader_.peek() == wire::Type::map) {
       read_plain();
     } else {
       const auto count = reader_.array();
-      messages_.reserve(std::min<std::size_t>(count, kReserveMessagesMax));
+      if (messages_.empty()) messages_.reserve(std::min<std::size_t>(count, kReserveMessagesMax));
       for (std::uint32_t i = 0; i < count && !failed() && !ended_; ++i) read_one();
     }
     if (error_) return *std::move(error_);
     if (!reader_.ok()) return Error{ErrorCode::corrupt_message, "batch is no list of messages"};
     if (!ended_ && !reader_.at_end())
       return Error{ErrorCode::corrupt_message, "bytes behind the batch"};
-    return std::move(messages_);
+    return Ok{};
   }
   bool ended() const { return ended_; }
 
@@ -186,16 +191,27 @@ class BatchReader {
   PayloadReader payloads_;
   DenseReaderState dense_;
   AnnotationsPtr last_annotations_;
-  std::vector<Variant> messages_;
+  std::vector<Variant>& messages_;
   std::optional<Error> error_;
   bool ended_ = false;
 };
 
 template <class Variant>
-Result<std::vector<Variant>> read_batch(const wire::Message& message, bool* ends) {
-  BatchReader<Variant> reader{message};
-  auto messages = reader.read();
+Result<Ok> append_batch(const wire::Message& message, std::vector<Variant>& messages, bool* ends) {
+  const auto count = messages.size();
+  BatchReader<Variant> reader{message, messages};
+  auto read = reader.read();
+  if (!read.ok())
+    messages.erase(messages.begin() + static_cast<std::ptrdiff_t>(count), messages.end());
   if (ends != nullptr && reader.ended()) *ends = true;
+  return read;
+}
+
+template <class Variant>
+Result<std::vector<Variant>> read_batch(const wire::Message& message, bool* ends) {
+  std::vector<Variant> messages;
+  const auto read = append_batch(message, messages, ends);
+  if (!read.ok()) return read.error();
   return messages;
 }
 
@@ -209,6 +225,10 @@ Result<std::vector<ToClient>> read_to_client(const wire::Message& message, bool*
 }
 Result<std::vector<FromWorker>> read_from_worker(const wire::Message& message, bool* ends) {
   return read_batch<FromWorker>(message, ends);
+}
+Result<Ok> append_from_worker(const wire::Message& message, std::vector<FromWorker>& messages,
+                              bool* ends) {
+  return append_batch(message, messages, ends);
 }
 Result<std::vector<ToWorker>> read_to_worker(const wire::Message& message, bool* ends) {
   return read_batch<ToWorker>(message, ends);

@@ -206,17 +206,17 @@ void PlainValues::get(wire::Reader& reader, std::vector<StartStop>& startstops) 
 void PlainValues::get(wire::Reader& reader, StartStop& startstop) {
   const auto count = reader.map();
   for (std::uint32_t i = 0; i < count && reader.ok(); ++i) {
-    const auto name = reader.text();
-    if (name == "action")
+    if (reader.skip_text("action")) {
       startstop.action = reader.text();
-    else if (name == "start")
+    } else if (reader.skip_text("start")) {
       startstop.start = reader.real();
-    else if (name == "stop")
+    } else if (reader.skip_text("stop")) {
       startstop.stop = reader.real();
-    else if (name == "source" && reader.peek() == wire::Type::text)
+    } else if (reader.text() == "source" && reader.peek() == wire::Type::text) {
       startstop.source = reader.text();
-    else
+    } else {
       reader.skip();
+    }
   }
 }
 

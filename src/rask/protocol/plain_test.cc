@@ -250,6 +250,19 @@ TEST(Frequent, FieldsOfAStockWorkerAreAllRead) {
   EXPECT_EQ(finished.stimulus_id, "task-finished-1731.5");
 }
 
+TEST(Frequent, ABatchIsAppendedWholeOrNotAtAll) {
+  std::vector<FromWorker> messages{KeepAlive{}};
+  const auto of = [](Value second) {
+    return wire::Message{
+        wire::encode(Value{Value::Array{Value{released_fields()}, std::move(second)}})};
+  };
+  EXPECT_FALSE(append_from_worker(of(Value::object({{"no", "op"}})), messages).ok());
+  EXPECT_EQ(messages.size(), 1U);
+  EXPECT_TRUE(append_from_worker(of(Value{finished_fields()}), messages).ok());
+  ASSERT_EQ(messages.size(), 3U);
+  EXPECT_TRUE(std::holds_alternative<TaskFinished>(messages[2]));
+}
+
 // ---- The end of a stream ------------------------------------------------------------------------
 
 template <class Variant>

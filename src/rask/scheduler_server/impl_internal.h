@@ -114,6 +114,7 @@ struct SchedulerServer::Impl {
   void register_nanny(const Request& request);
   void on_client_message(ClientId client, const wire::Message& message);
   void on_worker_message(WorkerId worker, const wire::Message& message);
+  void hear(WorkerId worker);
   void handle_client(ClientId client, protocol::FromClient&& message, Seconds now);
   void handle_worker(WorkerId worker, protocol::FromWorker&& message, Seconds now);
   void client_gone(ClientId client);
@@ -256,6 +257,8 @@ struct SchedulerServer::Impl {
   Options options;
   scheduler::Scheduler machine;
   scheduler::Effects spare_effects;
+  std::vector<protocol::FromWorker> heard;  // Of what is being read of one worker.
+  bool heard_end = false;
   comm::RpcServer server;
   comm::RpcPool rpc;
   Lowering lowering;

@@ -152,7 +152,8 @@ void SchedulerServer::Impl::register_worker(const Request& request) {
   count_packages(*session_of(worker), 1);
   server.hand_over(connection);
   connection->start([this, worker](wire::Message&& m) { on_worker_message(worker, m); },
-                    [this, worker](const Error& error) { worker_gone(worker, error.message); });
+                    [this, worker](const Error& error) { worker_gone(worker, error.message); },
+                    [this, worker] { hear(worker); });
   connection->send(wire::encode(
       Value::object({{"status", "OK"},
                      {"time", loop.now()},
@@ -287,38 +288,43 @@ void SchedulerServer::Impl::handle_client(ClientId client, FromClient&& message,
 }
 
 void SchedulerServer::Impl::on_worker_message(WorkerId worker, const wire::Message& message) {
-  auto* session = session_of(worker);
-  if (session == nullptr) return;
-  bool ends = false;
-  auto batch = protocol::read_from_worker(message, &ends);
-  if (!batch.ok()) {
-    log::error(kLogger, "closing worker {}: {}", session->name, batch.error().message);
-    session->connection->abort();
-    return;
-  }
+  const auto* session = session_of(worker);
+  if (session == nullptr || heard_end) return;
+  const auto read = protocol::append_from_worker(message, heard, &heard_end);
+  if (read.ok()) return;
+  log::error(kLogger, "closing worker {}: {}", session->name, read.error().message);
+  session->connection->abort();
+}
+
+// What was read together is handled together: one call of the machine, which looks ahead in it.
+void SchedulerServer::Impl::hear(WorkerId worker) {
+  auto batch = std::exchange(heard, {});
+  const bool ends = std::exchange(heard_end, false);
+  if (session_of(worker) == nullptr || (batch.empty() && !ends)) return;
   const auto is_ours = [](const protocol::FromWorker& item) {
     return std::holds_alternative<protocol::LogEvent>(item) ||
            std::holds_alternative<protocol::OtherMessage>(item);
   };
-  if (task_stream.recording()) task_stream.record(machine, worker, batch.value());
+  if (task_stream.recording()) task_stream.record(machine, worker, batch);
   if (watching->collects_tasks()) {
-    for (const auto& item : batch.value()) {
+    for (const auto& item : batch) {
       if (const auto* done = std::get_if<protocol::TaskFinished>(&item)) {
         watching->task_finished(*done);
       }
     }
   }
   with_machine([&](Seconds now, Effects& effects) {
-    // The machine looks ahead in a batch.
-    if (std::ranges::none_of(batch.value(), is_ours))
-      return machine.handle(worker, std::span{batch.value()}, now, effects);
-    for (auto& item : batch.value()) {
+    if (std::ranges::none_of(batch, is_ours))
+      return machine.handle(worker, std::span{batch}, now, effects);
+    for (auto& item : batch) {
       if (is_ours(item))
         handle_worker(worker, std::move(item), now);
       else
         machine.handle(worker, std::move(item), now, effects);
     }
   });
+  batch.clear();
+  heard = std::move(batch);  // Keeps its memory.
   auto* still = session_of(worker);
   if (still == nullptr) return;
   if (ends) return still->connection->close();
