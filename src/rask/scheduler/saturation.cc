@@ -17,6 +17,7 @@ constexpr double kDefaultSaturation = 1.1;
 constexpr Seconds kExpectedWork = 0.005;      // for each thread
 constexpr std::int64_t kTinyTasksMax = 2000;  // for each thread
 constexpr double kTinyNbytesMax = 64 * 1024;
+constexpr double kSure = 0.85;  // Of what its pace promises.
 constexpr Seconds kWaitMax = 0.020;
 constexpr Seconds kWaitWhileOthersIdle = 0.005;
 constexpr Seconds kAroundTaskMax = 0.005;
@@ -52,7 +53,8 @@ bool State::has_room_for_tiny(const Worker& worker) const {
          share * occupancy(worker) < kExpectedWork * nthreads;
 }
 
-// Three quarters of the time for which it has enough to do; less while another one has not.
+// Most of the time for which all its threads have something to do, the first of them being half way
+// through what they run; less while another worker has not.
 Seconds State::can_wait(const Worker& worker) const {
   const auto nthreads = std::int64_t{worker.info.nthreads};
   const auto processing = std::int64_t{worker.processing.size()} - worker.long_running;
@@ -62,7 +64,7 @@ Seconds State::can_wait(const Worker& worker) const {
     known += std::max(0.0, prefixes[prefix].duration_average) * count;
   const auto each = (known / static_cast<double>(processing) + worker.pace.around_task) /
                     static_cast<double>(nthreads);
-  const auto enough = 0.75 * static_cast<double>(processing - nthreads) * each;
+  const auto enough = kSure * (static_cast<double>(processing - nthreads) + 0.5) * each;
   const auto has_nothing_to_do = [this](std::uint32_t number) {
     const auto& other = *workers[number];
     return other.info.runs_python && std::int64_t{other.processing.size()} < other.info.nthreads;
