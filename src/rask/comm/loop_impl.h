@@ -1,7 +1,7 @@
 #pragma once
 // Inside of EventLoop. Private to this room.
 //
-//   turn = wait, ready sockets, timers, posted callbacks, ends of turn and flushes
+//   turn = wait, ready sockets, timers, windows, posted callbacks, ends of turn and flushes
 #include <chrono>
 #include <functional>
 #include <map>
