@@ -20,9 +20,11 @@ void StoryLog::set_stimulus(std::uint64_t number, std::string_view text) {
   if (length_ == 0) return;
   auto& place = stimuli_[number];
   // The place keeps its memory, which nobody has touched for long: freed, it would be handed out
-  // next, to whatever is made while the next message is read. A long text does not stay behind.
-  if (std::max(text.size(), place.capacity()) > kTextKeptMax) place = {};
-  place.assign(text);
+  // next, to whatever is made while the next message is read. That of a long text does not stay.
+  if (text.size() <= place.capacity() && place.capacity() <= kTextKeptMax)
+    place.assign(text);
+  else
+    std::string{text}.swap(place);
   __builtin_prefetch(stimuli_[number + 1 == stimuli_.size() ? 0 : number + 1].data(), 1);
 }
 

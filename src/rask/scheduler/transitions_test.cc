@@ -1,4 +1,7 @@
 // The life of tasks, one event at a time.
+#include <malloc.h>
+
+#include "rask/scheduler/story.h"
 #include "rask/scheduler/test_rig.h"
 
 namespace rask::scheduler {
@@ -196,6 +199,28 @@ TEST(Transitions, the_ring_of_stories_forgets_the_oldest) {
   EXPECT_EQ(lines.back().key, Key{"x-19"});
   EXPECT_EQ(lines.back().stimulus_id, "task-finished-x-19");
   EXPECT_NE(lines.front().key, Key{"x-0"});
+}
+
+TEST(Transitions, the_memory_of_a_long_stimulus_goes_with_it) {
+  const auto allocated = [] {
+    const auto info = ::mallinfo2();
+    return info.uordblks + info.hblkhd;
+  };
+  if (allocated() == 0) GTEST_SKIP() << "a sanitizer's allocator does not tell";
+  StoryLog story{4};
+  const Key key{"x"};
+  const auto log = [&](const std::string& stimulus) {
+    const auto number = story.open_stimulus();
+    story.add(key, TaskState::waiting, TaskState::processing, number, 0);
+    story.set_stimulus(number, stimulus);
+  };
+  const auto before = allocated();
+  for (int i = 0; i < 4; ++i) log(std::string(1 << 20, 's'));
+  EXPECT_GT(allocated(), before + (4 << 20));
+  for (int i = 0; i < 4; ++i) log("a stimulus that is too long to stand in the string itself");
+  EXPECT_LT(allocated(), before + (1 << 20));
+  EXPECT_EQ(story.find({&key, 1}, {}).back().stimulus_id,
+            "a stimulus that is too long to stand in the string itself");
 }
 
 }  // namespace
