@@ -42,6 +42,8 @@ struct AtEnd {
 };
 thread_local AtEnd at_end;
 
+std::size_t class_of(std::size_t bytes) { return bytes == 0 ? 0 : (bytes - 1) / kStep; }
+
 bool can_keep() {
   if (stacks.phase == Phase::untouched) [[unlikely]] {
     stacks.phase = Phase::in_use;
@@ -60,7 +62,7 @@ void* allocate(std::size_t bytes) {
 }
 
 void* take(std::size_t bytes) {
-  const std::size_t number = bytes == 0 ? 0 : (bytes - 1) / kStep;
+  const auto number = class_of(bytes);
   if (number >= kClasses) return allocate(bytes);
   auto& stack = stacks.of_size[number];
   if (stack.count > 0) [[likely]]
@@ -76,7 +78,7 @@ void* take_or_throw(std::size_t bytes) {
 
 void give(void* memory, std::size_t bytes) {
   if (memory == nullptr) return;
-  const std::size_t number = bytes == 0 ? 0 : (bytes - 1) / kStep;
+  const auto number = class_of(bytes);
   if (number < kClasses && stacks.of_size[number].count < kKept && can_keep()) [[likely]] {
     auto& stack = stacks.of_size[number];
     stack.blocks[stack.count++] = memory;
