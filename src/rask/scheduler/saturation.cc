@@ -2,7 +2,7 @@
 //
 // Dask's rule counts tasks: worker-saturation times threads. It bounds the results that pile up on
 // workers, but makes a task of microseconds wait for a round trip. Without the option set, rask
-// keeps a few milliseconds of expected work at a worker when tasks are known to be short and small.
+// keeps some milliseconds of expected work at a worker when tasks are known to be short and small.
 // source: distributed/scheduler.py, check_idle_saturated, is_unoccupied, _task_slots_available,
 // stimulus_queue_slots_maybe_opened
 #include <algorithm>
@@ -49,8 +49,21 @@ bool State::has_room_for_tiny(const Worker& worker) const {
   const auto processing = std::int64_t{worker.processing.size()} - worker.long_running;
   // One that is full gets the next ones when half has been done: many in one message.
   const int share = worker.open ? 1 : 2;
-  return share * processing < kTinyTasksMax * nthreads &&
-         share * occupancy(worker) < kExpectedWork * nthreads;
+  if (share * processing >= kTinyTasksMax * nthreads) return false;
+  const auto work = occupancy(worker);
+  if (share * work < kExpectedWork * nthreads) return true;
+  // Python needs more time around a short task than for it, and is left alone meanwhile (can_wait).
+  const auto around = worker.pace.around_task * static_cast<double>(processing);
+  return worker.info.runs_python && share * (work + around) < 2 * kWaitMax * nthreads;
+}
+
+// As much is left in the queue for each thread of the others as one here would have. So the last
+// tasks are dealt out fewer and fewer at a time, and the workers end together.
+// source: guided self-scheduling, Polychronopoulos and Kuck 1987
+bool State::leaves_enough_for_others(const Worker& worker) const {
+  const auto others = total_nthreads - worker.info.nthreads;
+  const auto processing = std::int64_t{worker.processing.size()} - worker.long_running;
+  return processing * others < static_cast<std::int64_t>(queued_count()) * worker.info.nthreads;
 }
 
 // Most of the time for which all its threads have something to do, the first of them being half way
@@ -135,7 +148,8 @@ std::uint32_t State::decide_worker_rootish_queuing_enabled(const Task& task) {
   const bool tiny = is_tiny(of);
   const auto language = annotations[task.annotation].language;
   const auto has_room = [&](const Worker& worker) {
-    return worker.open && speaks(worker, language) && (slots_available(worker) > 0 || tiny);
+    return worker.open && speaks(worker, language) &&
+           (slots_available(worker) > 0 || (tiny && leaves_enough_for_others(worker)));
   };
   if (tiny && sticky_left > 0 && sticky_worker != kNone && has_room(*workers[sticky_worker])) {
     --sticky_left;

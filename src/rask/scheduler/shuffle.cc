@@ -7,6 +7,7 @@
 #include "rask/protocol/annotations.h"
 #include "rask/protocol/payloads.h"
 #include "rask/scheduler/state.h"
+#include "rask/wire/msgpack.h"
 
 namespace rask::scheduler {
 
@@ -25,6 +26,21 @@ ShuffleRefusal inconsistent(std::string message) {
 
 ShuffleRefusal illegal_state(std::string message) {
   return {"distributed.shuffle._exceptions.P2PIllegalStateError", std::move(message)};
+}
+
+// What follows the name in a task's key: 3 of ("x", 3), (1, 0) of ("x", 1, 0).
+Key partition_in(const Key& key) {
+  wire::Reader reader{key.msgpack()};
+  if (reader.peek() != wire::Type::array) return {};
+  const auto count = reader.array();
+  if (count < 2) return {};
+  const auto name = reader.skip();
+  const std::string_view places{name.end(), key.msgpack().end()};
+  if (count == 2) return Key::from_msgpack(places);
+  wire::Writer tuple;
+  tuple.array(count - 1);
+  tuple.raw(places);
+  return Key::from_msgpack(tuple.view());
 }
 
 std::string python_repr(const Key& key) {
@@ -80,7 +96,10 @@ ShuffleAnswer<Payload> Shuffles::create(const ShuffleRequest& request) {
                                                     run_spec.error().message)};
   ++last_run_id_;
   run.run_spec = std::move(run_spec).value();
-  for (const auto& [partition, worker] : run.worker_for) run.participating_workers.insert(worker);
+  for (const auto& [partition, worker] : run.worker_for) {
+    run.participating_workers.insert(worker);
+    run.keepers.emplace(partition, worker);
+  }
   run.participating_workers.insert(request.worker);
   state_.log(30, fmt::format("Shuffle {} initialized by task {} executed on worker {}", request.id,
                              python_repr(request.key), request.worker));
@@ -192,6 +211,25 @@ bool Shuffles::is_output(const Task& task) const {
   if (specs_.empty()) return false;
   return std::any_of(task.dependencies.begin(), task.dependencies.end(),
                      [&](const Edge& edge) { return specs_.contains(edge.task); });
+}
+
+std::uint32_t Shuffles::keeper_of(const Task& task) {
+  if (active_.empty()) return kNone;
+  const auto& annotation = state_.annotations[task.annotation];
+  if (annotation.restricted() || annotation.needs_resources()) return kNone;
+  for (const auto& edge : task.dependencies) {
+    if (!specs_.contains(edge.task)) continue;
+    const auto run = run_of(edge.task);
+    if (run == active_.end()) continue;
+    const auto keeper = run->second.keepers.find(partition_in(task.key));
+    if (keeper == run->second.keepers.end()) continue;
+    const auto worker = state_.worker_by_address.find(keeper->second);
+    if (worker == state_.worker_by_address.end() || !state_.workers[worker->second]->running() ||
+        !state_.speaks(*state_.workers[worker->second], annotation.language))
+      continue;
+    return worker->second;
+  }
+  return kNone;
 }
 
 Shuffles::Runs::iterator Shuffles::run_of(std::uint32_t barrier) {

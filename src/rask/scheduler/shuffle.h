@@ -59,8 +59,12 @@ class Shuffles {
     specs_.erase(task);
     restricted_.erase(task);
   }
-  // Outputs are not held back in the queue: they first run only to be told where to run.
+  // Outputs are not held back in the queue: they may first run only to be told where to run.
   bool is_output(const Task& task) const;
+  // The worker that keeps the partition by which an output's key ends, as keys of Dask's outputs
+  // do: ("p2pshuffle-1f", 3), ("rechunk-p2p-2e", 1, 0). Anywhere else it would have to be told. A
+  // guess: what runs there asks for its partition by itself. kNone for all other tasks.
+  std::uint32_t keeper_of(const Task& task);
 
   // ---- What happens to workers
   // Ends the runs that it takes part in. From then on, until worker_left, every run that ends, for
@@ -79,6 +83,7 @@ class Shuffles {
     std::int64_t run_id = 0;
     std::uint32_t barrier = 0;  // task
     WorkerFor worker_for = {};
+    std::unordered_map<Key, Address> keepers = {};  // The same. Looked up only, never walked.
     std::set<Address> participating_workers = {};
     protocol::Payload run_spec = {};
     bool failed = false;

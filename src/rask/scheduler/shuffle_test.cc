@@ -179,6 +179,73 @@ TEST_F(ShuffleTest, an_output_runs_where_its_partition_is) {
   EXPECT_EQ(annotations.value(), wire::Value::object({{"shuffle_original_restrictions", nullptr}}));
 }
 
+Key tuple_key(wire::Value::Array parts) {
+  return Key::from_msgpack(wire::encode(wire::Value{std::move(parts)})[0].view());
+}
+
+// Submits outputs under these keys, gives partitions to alice and bob, and says where the outputs
+// then run.
+std::vector<std::string> where_outputs_run(ShuffleRig& rig, const std::vector<Key>& outputs,
+                                           const std::vector<Key>& partitions,
+                                           const protocol::Annotations& annotations = {}) {
+  std::vector<T> tasks{{"t-0", {}, {}}, {"shuffle-barrier-s", {"t-0"}, {}}};
+  for (std::size_t i = 0; i < outputs.size(); ++i)
+    tasks.push_back({"o-" + std::to_string(i), {"shuffle-barrier-s"}, annotations});
+  rig.update_graph(tasks, {}, [&](protocol::UpdateGraph& graph) {
+    auto spec = *spec_of(0);
+    spec.npartitions = static_cast<std::int64_t>(partitions.size());
+    for (const auto& partition : partitions)
+      spec.partitions.emplace_back(partition, std::int64_t(spec.partitions.size()));
+    graph.tasks[1].p2p = std::make_shared<const protocol::P2PSpec>(spec);
+    for (std::size_t i = 0; i < outputs.size(); ++i) graph.tasks[i + 2].key = outputs[i];
+    graph.keys = outputs;
+  });
+  EXPECT_EQ(rig.get_or_create("t-0", "tcp://a:1"), "OK");
+  rig.finish(rig.at("t-0"), "t-0");
+  rig.finish(rig.at("shuffle-barrier-s"), "shuffle-barrier-s");
+  std::vector<std::string> out;
+  for (const auto& key : outputs) out.push_back(rig.scheduler.task(key)->processing_on);
+  return out;
+}
+
+TEST_F(ShuffleTest, an_output_named_by_its_partition_begins_where_that_is) {
+  // The last ones first: nothing but their names tells where they belong.
+  std::vector<Key> outputs;
+  std::vector<Key> partitions;
+  std::vector<std::string> expected;
+  for (int i = 7; i >= 0; --i) {
+    outputs.push_back(tuple_key({"o-shuffle", i}));
+    partitions.push_back(Key::integer(7 - i));
+    expected.emplace_back(i < 4 ? "tcp://a:1" : "tcp://b:1");
+  }
+  EXPECT_EQ(where_outputs_run(*this, outputs, partitions), expected);
+}
+
+TEST_F(ShuffleTest, partitions_of_a_rechunk_are_tuples) {
+  const std::vector<Key> partitions{tuple_key({0, 0}), tuple_key({0, 1}), tuple_key({1, 0}),
+                                    tuple_key({1, 1})};
+  EXPECT_EQ(where_outputs_run(*this,
+                              {tuple_key({"rechunk-p2p", 1, 1}), tuple_key({"rechunk-p2p", 0, 1}),
+                               tuple_key({"rechunk-p2p", 1, 0}), tuple_key({"rechunk-p2p", 0, 0})},
+                              partitions),
+            (std::vector<std::string>{"tcp://b:1", "tcp://a:1", "tcp://b:1", "tcp://a:1"}));
+}
+
+TEST_F(ShuffleTest, what_the_client_demands_of_an_output_goes_first) {
+  protocol::Annotations annotations;
+  annotations.workers = {"tcp://b:1"};
+  EXPECT_EQ(where_outputs_run(*this, {tuple_key({"o", 0}), tuple_key({"o", 1})},
+                              {Key::integer(0), Key::integer(1)}, annotations),
+            (std::vector<std::string>{"tcp://b:1", "tcp://b:1"}));
+}
+
+TEST_F(ShuffleTest, a_partition_whose_worker_is_paused_is_not_waited_for) {
+  from_worker(bob, protocol::WorkerStatusChanged{protocol::WorkerStatus::paused, "pause"});
+  const auto where = where_outputs_run(*this, {tuple_key({"o", 0}), tuple_key({"o", 1})},
+                                       {Key::integer(0), Key::integer(1)});
+  EXPECT_EQ(where, (std::vector<std::string>{"tcp://a:1", "tcp://a:1"}));
+}
+
 TEST_F(ShuffleTest, restrictions_come_back_when_the_run_is_over) {
   protocol::Annotations annotations;
   annotations.workers = {"tcp://b:1"};
