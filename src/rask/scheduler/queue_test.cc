@@ -184,9 +184,11 @@ TEST(Saturation, a_few_tiny_tasks_are_shared_evenly) {
   Map more{14};
   more.tasks.erase(more.tasks.begin(), more.tasks.begin() + 5);
   rig.update_graph(more.tasks, more.wanted);
-  // Three are for whoever has done first.
-  EXPECT_EQ(rig.scheduler.worker(alice).processing_count, 3u);
-  EXPECT_EQ(rig.scheduler.worker(bob).processing_count, 3u);
+  EXPECT_EQ(
+      rig.scheduler.worker(alice).processing_count + rig.scheduler.worker(bob).processing_count,
+      9u);
+  EXPECT_GE(rig.scheduler.worker(alice).processing_count, 2u);
+  EXPECT_GE(rig.scheduler.worker(bob).processing_count, 2u);
 }
 
 TEST(Saturation, the_last_tiny_tasks_are_dealt_out_fewer_and_fewer_at_a_time) {
@@ -202,15 +204,16 @@ TEST(Saturation, the_last_tiny_tasks_are_dealt_out_fewer_and_fewer_at_a_time) {
   const auto on = [&](WorkerId worker) {
     return static_cast<std::int64_t>(rig.scheduler.worker(worker).processing_count);
   };
-  // A microsecond each: all of them would have room at one worker. Alice alone goes on.
+  // A tenth of a millisecond each: most of them would have room at one worker, and half a
+  // millisecond is not worth a message. Alice alone goes on.
   std::vector<std::int64_t> most;
   while (queued() > 0) {
-    rig.finish(alice, rig.scheduler.processing(alice).front().str(), 1e-6);
+    rig.finish(alice, rig.scheduler.processing(alice).front().str(), 100e-6);
     most.push_back(on(alice));
-    EXPECT_LE(on(alice), std::max(queued() + 1, std::int64_t{2}));
+    EXPECT_LE(on(alice), std::max(queued() + 1, std::int64_t{6}));
   }
   EXPECT_GT(most.front(), 10);
-  EXPECT_LE(most.back(), 2);
+  EXPECT_LE(most.back(), 6);
   EXPECT_LE(on(bob), 32);
 }
 

@@ -50,20 +50,26 @@ bool State::has_room_for_tiny(const Worker& worker) const {
   // One that is full gets the next ones when half has been done: many in one message.
   const int share = worker.open ? 1 : 2;
   if (share * processing >= kTinyTasksMax * nthreads) return false;
-  const auto work = occupancy(worker);
-  if (share * work < kExpectedWork * nthreads) return true;
-  // Python needs more time around a short task than for it, and is left alone meanwhile (can_wait).
-  const auto around = worker.pace.around_task * static_cast<double>(processing);
-  return worker.info.runs_python && share * (work + around) < 2 * kWaitMax * nthreads;
+  return share * occupancy(worker) < kExpectedWork * nthreads ||
+         (worker.info.runs_python && share * time_held(worker) < 2 * kWaitMax * nthreads);
+}
+
+// What it has to do. Python needs more time around a short task than for it, and is left alone
+// meanwhile (can_wait).
+Seconds State::time_held(const Worker& worker) const {
+  const auto around = worker.info.runs_python ? worker.pace.around_task : 0;
+  return occupancy(worker) + around * static_cast<double>(worker.processing.size());
 }
 
 // As much is left in the queue for each thread of the others as one here would have. So the last
-// tasks are dealt out fewer and fewer at a time, and the workers end together.
+// tasks are dealt out fewer and fewer at a time, and the workers end together. What is done in less
+// time than a message takes does not count.
 // source: guided self-scheduling, Polychronopoulos and Kuck 1987
 bool State::leaves_enough_for_others(const Worker& worker) const {
   const auto others = total_nthreads - worker.info.nthreads;
   const auto processing = std::int64_t{worker.processing.size()} - worker.long_running;
-  return processing * others < static_cast<std::int64_t>(queued_count()) * worker.info.nthreads;
+  return processing * others < static_cast<std::int64_t>(queued_count()) * worker.info.nthreads ||
+         time_held(worker) < kStickyWork * worker.info.nthreads;
 }
 
 // Most of the time for which all its threads have something to do, the first of them being half way

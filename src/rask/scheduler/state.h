@@ -175,6 +175,7 @@ class State {
   std::int64_t slots_available(const Worker& worker) const;
   bool is_tiny(const Prefix& prefix) const;
   bool has_room_for_tiny(const Worker& worker) const;
+  Seconds time_held(const Worker& worker) const;
   bool leaves_enough_for_others(const Worker& worker) const;
   Seconds can_wait(const Worker& worker) const;
   bool has_news_for_others(const Worker& worker) const;
