@@ -34,8 +34,7 @@ bool State::queuing() const {
 std::int64_t State::slots_available(const Worker& worker) const {
   const auto saturation = options.worker_saturation.value_or(kDefaultSaturation);
   const auto slots = std::max(1.0, std::ceil(saturation * worker.info.nthreads));
-  return static_cast<std::int64_t>(slots) -
-         (std::int64_t{worker.processing.size()} - worker.long_running);
+  return static_cast<std::int64_t>(slots) - worker.wanting_threads();
 }
 
 bool State::is_tiny(const Prefix& prefix) const {
@@ -46,10 +45,9 @@ bool State::is_tiny(const Prefix& prefix) const {
 bool State::has_room_for_tiny(const Worker& worker) const {
   if (options.worker_saturation) return false;
   const auto nthreads = worker.info.nthreads;
-  const auto processing = std::int64_t{worker.processing.size()} - worker.long_running;
   // One that is full gets the next ones when half has been done: many in one message.
   const int share = worker.open ? 1 : 2;
-  if (share * processing >= kTinyTasksMax * nthreads) return false;
+  if (share * worker.wanting_threads() >= kTinyTasksMax * nthreads) return false;
   return share * occupancy(worker) < kExpectedWork * nthreads ||
          (worker.info.runs_python && share * time_held(worker) < 2 * kWaitMax * nthreads);
 }
@@ -67,8 +65,8 @@ Seconds State::time_held(const Worker& worker) const {
 // source: guided self-scheduling, Polychronopoulos and Kuck 1987
 bool State::leaves_enough_for_others(const Worker& worker) const {
   const auto others = total_nthreads - worker.info.nthreads;
-  const auto processing = std::int64_t{worker.processing.size()} - worker.long_running;
-  return processing * others < static_cast<std::int64_t>(queued_count()) * worker.info.nthreads ||
+  const auto left = static_cast<std::int64_t>(queued_count());
+  return worker.wanting_threads() * others < left * worker.info.nthreads ||
          time_held(worker) < kStickyWork * worker.info.nthreads;
 }
 
@@ -76,7 +74,7 @@ bool State::leaves_enough_for_others(const Worker& worker) const {
 // through what they run; less while another worker has not.
 Seconds State::can_wait(const Worker& worker) const {
   const auto nthreads = std::int64_t{worker.info.nthreads};
-  const auto processing = std::int64_t{worker.processing.size()} - worker.long_running;
+  const auto processing = worker.wanting_threads();
   if (processing <= nthreads) return 0;
   Seconds known = 0;
   for (const auto& [prefix, count] : worker.prefixes)

@@ -199,6 +199,8 @@ struct Worker {
   std::int64_t open_free_keys_run_id = 0;
 
   bool running() const { return alive && status == protocol::WorkerStatus::running; }
+  // The tasks that have a thread or wait for one: not the long-running ones, which have seceded.
+  std::int64_t wanting_threads() const { return std::int64_t{processing.size()} - long_running; }
 };
 
 struct Client {

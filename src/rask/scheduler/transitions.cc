@@ -197,10 +197,10 @@ void State::waiting_released(std::uint32_t id) {
 void State::waiting_processing(std::uint32_t id) {
   auto& task = tasks[id];
   RASK_ASSERT(task.waiting_on == 0);
-  auto worker = shuffles.keeper_of(task);
-  if (worker != kNone) {
-    // Where its input is.
-  } else if (!is_rootish(task)) {
+  if (const auto keeper = shuffles.keeper_of(task); keeper != kNone)
+    return add_to_processing(id, keeper);
+  auto worker = kNone;
+  if (!is_rootish(task)) {
     worker = decide_worker_non_rootish(id);
   } else if (!queuing() || task.actor || shuffles.is_output(task)) {
     worker = decide_worker_rootish_queuing_disabled(id);
