@@ -232,6 +232,23 @@ TEST(Saturation, a_python_worker_holds_more_of_what_it_needs_time_around) {
   EXPECT_EQ(other.scheduler.worker(native).processing_count, 10u);
 }
 
+TEST(Saturation, tasks_that_have_seceded_take_no_room_from_short_ones) {
+  Rig rig{own_rule()};
+  const auto alice = rig.add_worker("alice", 1, runs_python);
+  const Map map{1000};
+  rig.update_graph(map.tasks, map.wanted, of_python);
+  rig.finish(alice, "t-0", 500e-6);
+  for (int i = 1; i <= 30; ++i) {
+    protocol::LongRunning seceded;
+    seceded.key = Key{"t-" + std::to_string(i)};
+    seceded.run_id = rig.current_run(seceded.key.str());
+    seceded.compute_duration = 500e-6;
+    rig.from_worker(alice, seceded);
+  }
+  // 28 were left, less than half of what fills it: it was filled again.
+  EXPECT_EQ(rig.scheduler.worker(alice).processing_count, 30 + 58u);
+}
+
 TEST(CanWait, for_most_of_the_work_that_waits_for_a_thread_and_no_longer_than_a_limit) {
   Rig rig{own_rule()};
   const auto alice = rig.add_worker("alice", 1, runs_python);

@@ -56,7 +56,7 @@ bool State::has_room_for_tiny(const Worker& worker) const {
 // meanwhile (can_wait).
 Seconds State::time_held(const Worker& worker) const {
   const auto around = worker.info.runs_python ? worker.pace.around_task : 0;
-  return occupancy(worker) + around * static_cast<double>(worker.processing.size());
+  return occupancy(worker) + around * static_cast<double>(worker.wanting_threads());
 }
 
 // As much is left in the queue for each thread of the others as one here would have. So the last
