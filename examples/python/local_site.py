@@ -47,10 +47,14 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 128  # With the usual 5, one of many connections at once waits a second.
+
+
 class LocalSite:
     def __init__(self, folder: pathlib.Path, port: int = 0) -> None:
         handler = functools.partial(Handler, directory=str(folder))
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+        self.server = Server(("127.0.0.1", port), handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
     def __enter__(self):

@@ -40,6 +40,8 @@ class Site:
                 site.handle(self)
 
         class Server(http.server.ThreadingHTTPServer):
+            request_queue_size = 128  # A connection beyond it waits for a second: a timeout.
+
             def handle_error(self, request, client_address):
                 # Crawlers that are killed or refuse a page cut connections, and so does /reset.
                 if not isinstance(sys.exc_info()[1], (ConnectionError, ValueError)):

@@ -6,6 +6,12 @@ mkdir -p build/log
 failed=0
 closing=()
 
+# failures <name>: the tests that have failed by a step's log, in ctest's and pytest's words.
+failures() {
+  grep -E '^\s+[0-9]+ - .*\([A-Za-z _]+\)|^(FAILED|ERROR) ' "build/log/$1.log" |
+    grep -v '(Skipped)$' | head -n 10 || true
+}
+
 # step <name> <regular expression of the closing line> <command…>
 step() {
   local name=$1 closes=$2 begin=$SECONDS status last
@@ -19,6 +25,7 @@ step() {
   last=$(grep -E "$closes" "build/log/$name.log" | tail -n 1) || last="no closing line"
   [ "$status" -eq 0 ] || { failed=1; last="FAILED ($status): $last"; }
   closing+=("$(printf '%-8s %4d s  %s' "$name" $((SECONDS - begin)) "$last")")
+  [ "$status" -eq 0 ] || closing+=("$(failures "$name")")
 }
 
 tools/setup.sh --python
