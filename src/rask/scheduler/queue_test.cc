@@ -222,9 +222,9 @@ TEST(Saturation, a_python_worker_holds_more_of_what_it_needs_time_around) {
   const auto alice = rig.add_worker("alice", 1, runs_python);
   const Map map{1000};
   rig.update_graph(map.tasks, map.wanted, of_python);
-  // Half a millisecond each and 0.2 around it: the 58th fills 40 ms.
+  // Half a millisecond each and 0.2 around it: the 115th fills 80 ms.
   rig.finish(alice, "t-0", 500e-6);
-  EXPECT_EQ(rig.scheduler.worker(alice).processing_count, 58u);
+  EXPECT_EQ(rig.scheduler.worker(alice).processing_count, 115u);
   Rig other{own_rule()};
   const auto native = other.add_worker("native", 1);
   other.update_graph(map.tasks, map.wanted);
@@ -238,15 +238,15 @@ TEST(Saturation, tasks_that_have_seceded_take_no_room_from_short_ones) {
   const Map map{1000};
   rig.update_graph(map.tasks, map.wanted, of_python);
   rig.finish(alice, "t-0", 500e-6);
-  for (int i = 1; i <= 30; ++i) {
+  for (int i = 1; i <= 58; ++i) {
     protocol::LongRunning seceded;
     seceded.key = Key{"t-" + std::to_string(i)};
     seceded.run_id = rig.current_run(seceded.key.str());
     seceded.compute_duration = 500e-6;
     rig.from_worker(alice, seceded);
   }
-  // 28 were left, less than half of what fills it: it was filled again.
-  EXPECT_EQ(rig.scheduler.worker(alice).processing_count, 30 + 58u);
+  // 57 were left, less than half of what fills it: it was filled again.
+  EXPECT_EQ(rig.scheduler.worker(alice).processing_count, 58 + 115u);
 }
 
 TEST(CanWait, for_most_of_the_work_that_waits_for_a_thread_and_no_longer_than_a_limit) {
@@ -257,12 +257,12 @@ TEST(CanWait, for_most_of_the_work_that_waits_for_a_thread_and_no_longer_than_a_
   rig.update_graph(map.tasks, map.wanted, of_python);
   // Two tasks, of which nothing is known but that Python is around them.
   EXPECT_NEAR(rig.scheduler.can_wait(alice), 0.85 * 1.5 * 0.0002, 1e-9);
-  rig.finish(alice, "t-0", 500e-6);  // Now 58 of half a millisecond: more than enough.
+  rig.finish(alice, "t-0", 500e-6);  // Now 115 of half a millisecond: more than enough.
+  EXPECT_EQ(rig.scheduler.worker(alice).processing_count, 115u);
+  EXPECT_NEAR(rig.scheduler.can_wait(alice), 0.040, 1e-9);
+  for (int i = 1; i < 58; ++i) rig.finish(alice, "t-" + std::to_string(i), 500e-6);
   EXPECT_EQ(rig.scheduler.worker(alice).processing_count, 58u);
-  EXPECT_NEAR(rig.scheduler.can_wait(alice), 0.020, 1e-9);
-  for (int i = 1; i < 30; ++i) rig.finish(alice, "t-" + std::to_string(i), 500e-6);
-  EXPECT_EQ(rig.scheduler.worker(alice).processing_count, 29u);
-  EXPECT_NEAR(rig.scheduler.can_wait(alice), 0.85 * 28.5 * 0.0007, 1e-9);
+  EXPECT_NEAR(rig.scheduler.can_wait(alice), 0.85 * 57.5 * 0.0007, 1e-9);
 }
 
 // So many tasks that a worker gets all of them at once.
@@ -300,6 +300,16 @@ TEST(CanWait, the_pace_of_a_busy_worker_counts_as_long_as_it_has_enough_to_do) {
   const Map more{10, "more"};
   at.rig.update_graph(more.tasks, more.wanted, of_python);
   EXPECT_NEAR(at.rig.scheduler.can_wait(at.alice), 0.85 * 10.5 * (0.0001 / 11 + 0.0002), 1e-9);
+}
+
+TEST(CanWait, not_long_while_a_client_holds_few_and_waits_for_one) {
+  AtOnce at;
+  const Map map{100};
+  at.rig.update_graph(map.tasks, map.wanted, of_python);
+  EXPECT_GT(at.rig.scheduler.can_wait(at.alice), 0.010);
+  at.rig.client = at.rig.scheduler.add_client("other", at.rig.now, at.rig.effects);
+  at.rig.update_graph({{"one", {}, {}}}, {"one"}, of_python);
+  EXPECT_NEAR(at.rig.scheduler.can_wait(at.alice), 0.005, 1e-9);
 }
 
 TEST(CanWait, less_while_another_python_worker_has_nothing_to_do) {

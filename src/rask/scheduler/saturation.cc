@@ -18,13 +18,17 @@ constexpr Seconds kExpectedWork = 0.005;      // for each thread
 constexpr std::int64_t kTinyTasksMax = 2000;  // for each thread
 constexpr double kTinyNbytesMax = 64 * 1024;
 constexpr double kSure = 0.85;  // Of what its pace promises.
-constexpr Seconds kWaitMax = 0.020;
+constexpr Seconds kWaitMax = 0.040;
 constexpr Seconds kWaitWhileOthersIdle = 0.005;
+constexpr Seconds kWaitWhileAwaited = 0.005;
+constexpr std::uint32_t kFewWanted = 16;
 constexpr Seconds kAroundTaskMax = 0.005;
 constexpr int kPaceTasks = 4;              // To tell it from,
 constexpr Seconds kPaceSpan = 0.004;       // in so long a time at least: messages come in heaps.
 constexpr std::int64_t kStickyTasks = 16;  // for each thread: at most this many in a row
 constexpr Seconds kStickyWork = 0.0005;    // and no more expected work than this
+
+constexpr std::size_t kLooks = 64;  // at what a worker has to do
 }  // namespace
 
 bool State::queuing() const {
@@ -71,7 +75,7 @@ bool State::leaves_enough_for_others(const Worker& worker) const {
 }
 
 // Most of the time for which all its threads have something to do, the first of them being half way
-// through what they run; less while another worker has not.
+// through what they run; less while another worker has not, or a client waits for one of its tasks.
 Seconds State::can_wait(const Worker& worker) const {
   const auto nthreads = std::int64_t{worker.info.nthreads};
   const auto processing = worker.wanting_threads();
@@ -81,23 +85,36 @@ Seconds State::can_wait(const Worker& worker) const {
     known += std::max(0.0, prefixes[prefix].duration_average) * count;
   const auto each = (known / static_cast<double>(processing) + worker.pace.around_task) /
                     static_cast<double>(nthreads);
-  const auto enough = kSure * (static_cast<double>(processing - nthreads) + 0.5) * each;
+  const auto most = has_awaited(worker) ? kWaitWhileAwaited : kWaitMax;
+  const auto enough =
+      std::min(kSure * (static_cast<double>(processing - nthreads) + 0.5) * each, most);
   const auto has_nothing_to_do = [this](std::uint32_t number) {
     const auto& other = *workers[number];
     return other.info.runs_python && std::int64_t{other.processing.size()} < other.info.nthreads;
   };
-  if (std::ranges::none_of(idle, has_nothing_to_do)) return std::min(enough, kWaitMax);
+  if (std::ranges::none_of(idle, has_nothing_to_do)) return enough;
   return has_news_for_others(worker) ? 0 : std::min(enough, kWaitWhileOthersIdle);
 }
 
 // Whether what it says next may give others work, as far as a short look tells.
 bool State::has_news_for_others(const Worker& worker) const {
-  constexpr std::size_t kLooks = 64;
   const auto places = worker.processing.with_holes();
   return worker.in_flight_tasks < 0 ||
          std::ranges::any_of(
              places.first(std::min(places.size(), kLooks)),
              [this](std::uint32_t id) { return id != kNone && tasks[id].waiters > 0; });
+}
+
+// Whether it has lately been given one of the few tasks that a client holds. Who holds many, as of
+// a map, does not wait for one in particular.
+bool State::has_awaited(const Worker& worker) const {
+  const auto is_awaited = [this](const Want& want) {
+    return want.client != 0 && clients[want.client]->wants_what.size() <= kFewWanted;
+  };
+  const auto places = worker.processing.with_holes();
+  return std::ranges::any_of(places.last(std::min(places.size(), kLooks)), [&](std::uint32_t id) {
+    return id != kNone && std::ranges::any_of(tasks[id].who_wants, is_awaited);
+  });
 }
 
 // What the worker needed for a task beside running it since the last look. Who may have been idle

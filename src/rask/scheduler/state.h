@@ -179,6 +179,7 @@ class State {
   bool leaves_enough_for_others(const Worker& worker) const;
   Seconds can_wait(const Worker& worker) const;
   bool has_news_for_others(const Worker& worker) const;
+  bool has_awaited(const Worker& worker) const;
   void measure_pace(Worker& worker);
   bool is_unoccupied(const Worker& worker, Seconds occupancy, std::int64_t processing) const;
   void check_idle_saturated(std::uint32_t worker);
