@@ -54,8 +54,8 @@ def settings(quick):
             "map_10k": Question("map 10000", rounds),
             "tree_4095": Question("tree 2048", rounds),
             "groupby": Question("groupby 200", rounds),
-            "graph_100k": Question("chains 200 100" if quick else "chains 1000 100", 1,
-                                   "chains 100 100")}),
+            "graph_100k": Question("chains 200 100", 1, "chains 100 100") if quick else
+                          Question("chains 1000 100", 1)}),
         Setting(stock_workers(8), ("map 1000",), {
             "map_5k_8_workers": Question("map 5000", 1)}),
         Setting(idle_workers(8), WARM, {

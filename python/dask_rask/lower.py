@@ -203,7 +203,7 @@ def late(task: GraphNode) -> Task:
     return Task(task.key, eval, RUN_LATE, Dict({"pickled": dumps_object(task), "values": values}))
 
 
-NATIVE_HEADER = pack_one({"serializer": "rask-task", "num-sub-frames": 1, "compression": [None]})
+NATIVE_HEADER = pack_one({"num-sub-frames": 1, "compression": [None], "serializer": "rask-task"})
 
 
 class PartWriter:
@@ -221,8 +221,9 @@ class PartWriter:
 
     def run_spec(self, pickled: bytes, buffers: list[memoryview]) -> dict[str, int]:
         count = len(buffers)
+        # The number first: who looks for it need not walk over the pickle.
         header = pack_one(
-            {"pickled-obj": pickled, "num-sub-frames": count, "compression": [None] * count}
+            {"num-sub-frames": count, "compression": [None] * count, "pickled-obj": pickled}
         )
         mark = len(self.frames)
         self.frames.append(header)

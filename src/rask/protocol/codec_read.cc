@@ -123,6 +123,13 @@ class BatchReader {
   bool try_frequent() {
     using M = std::variant_alternative_t<I, Variant>;
     if constexpr (Frequent<M>) {
+      static const auto field_count = [] {
+        FieldCounter counter;
+        M message;
+        describe(counter, message);
+        return counter.count;
+      }();
+      if (wire::Reader{reader_}.map() != field_count) return false;
       const auto payloads = payloads_;
       auto ahead = reader_;
       InOrderReader io{payloads_, ahead, Traits<M>::op};

@@ -131,6 +131,30 @@ class PlainReader : private PlainValues {
   bool bad_is_missing_ = false;
 };
 
+// Counts the fields that InOrderReader foresees.
+class FieldCounter {
+ public:
+  std::uint32_t count = 1;  // The op.
+
+  template <class T>
+  void field(std::string_view, T&) {
+    ++count;
+  }
+  template <class T>
+  void required(std::string_view, T&) {
+    ++count;
+  }
+  template <class T>
+  void none_if_empty(std::string_view, T&) {
+    ++count;
+  }
+  void map_if_empty(std::string_view, Payload&) { ++count; }
+  void constant(std::string_view, std::string_view) { ++count; }
+  template <class T>
+  void dense_only(std::string_view, T&) {}
+  void stimulus(Stimulus&) { ++count; }
+};
+
 // Reads a message whose fields stand on the wire in the order in which they are described, as stock
 // peers write those that come by the thousand: in one walk, where a FieldMap takes one to find the
 // fields and a second to read them. Whatever is not as foreseen makes it end with false; the

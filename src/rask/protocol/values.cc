@@ -89,7 +89,7 @@ Key read_key(wire::Reader& reader) {
   }
   if (reader.peek() == wire::Type::nil) reader.fail();  // Good inside a tuple only.
   const auto begin = reader;
-  skip_key_part(reader, 0);
+  if (!reader.skip_flat_array()) skip_key_part(reader, 0);
   const auto encoded = reader.since(begin);
   if (!encoded.empty() && encoded.size() <= kKeyBytesMax) return Key::from_msgpack(encoded);
   reader.fail();

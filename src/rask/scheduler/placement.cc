@@ -127,20 +127,20 @@ std::uint32_t State::best_of(const Task& task, std::span<const std::uint32_t> am
 // One pass over the dependencies for all workers: what each holds of them, in `held_bytes`.
 void State::sum_missing_bytes(const Task& task) {
   held_bytes.assign(task.dependencies.empty() ? 0 : workers.size(), 0);
-  std::vector<std::uint32_t> holders;
+  candidates.clear();
   for (const auto& edge : task.dependencies) {
     const auto& dependency = tasks[edge.task];
     for (const auto& replica : dependency.who_has) {
       ++work_count;
       auto& held = held_bytes[replica.worker];
-      if (held == 0) holders.push_back(replica.worker);
+      if (held == 0) candidates.push_back(replica.worker);
       held += dependency.get_nbytes();
     }
   }
-  // Twice in `holders` is who holds results of no bytes only.
-  std::sort(holders.begin(), holders.end());
-  holders.erase(std::unique(holders.begin(), holders.end()), holders.end());
-  candidates = std::move(holders);
+  if (candidates.size() < 2) return;
+  // Twice among them is who holds results of no bytes only.
+  std::sort(candidates.begin(), candidates.end());
+  candidates.erase(std::unique(candidates.begin(), candidates.end()), candidates.end());
 }
 
 double State::comm_cost(const Task& task, std::uint32_t worker) const {

@@ -222,9 +222,9 @@ TEST(Saturation, a_python_worker_holds_more_of_what_it_needs_time_around) {
   const auto alice = rig.add_worker("alice", 1, runs_python);
   const Map map{1000};
   rig.update_graph(map.tasks, map.wanted, of_python);
-  // Half a millisecond each and 0.2 around it: the 115th fills 80 ms.
+  // Half a millisecond each and 0.2 around it: the 143rd fills 100 ms.
   rig.finish(alice, "t-0", 500e-6);
-  EXPECT_EQ(rig.scheduler.worker(alice).processing_count, 115u);
+  EXPECT_EQ(rig.scheduler.worker(alice).processing_count, 143u);
   Rig other{own_rule()};
   const auto native = other.add_worker("native", 1);
   other.update_graph(map.tasks, map.wanted);
@@ -238,15 +238,15 @@ TEST(Saturation, tasks_that_have_seceded_take_no_room_from_short_ones) {
   const Map map{1000};
   rig.update_graph(map.tasks, map.wanted, of_python);
   rig.finish(alice, "t-0", 500e-6);
-  for (int i = 1; i <= 58; ++i) {
+  for (int i = 1; i <= 72; ++i) {
     protocol::LongRunning seceded;
     seceded.key = Key{"t-" + std::to_string(i)};
     seceded.run_id = rig.current_run(seceded.key.str());
     seceded.compute_duration = 500e-6;
     rig.from_worker(alice, seceded);
   }
-  // 57 were left, less than half of what fills it: it was filled again.
-  EXPECT_EQ(rig.scheduler.worker(alice).processing_count, 58 + 115u);
+  // 71 were left, less than half of what fills it: it was filled again.
+  EXPECT_EQ(rig.scheduler.worker(alice).processing_count, 72 + 143u);
 }
 
 TEST(CanWait, for_most_of_the_work_that_waits_for_a_thread_and_no_longer_than_a_limit) {
@@ -257,12 +257,12 @@ TEST(CanWait, for_most_of_the_work_that_waits_for_a_thread_and_no_longer_than_a_
   rig.update_graph(map.tasks, map.wanted, of_python);
   // Two tasks, of which nothing is known but that Python is around them.
   EXPECT_NEAR(rig.scheduler.can_wait(alice), 0.85 * 1.5 * 0.0002, 1e-9);
-  rig.finish(alice, "t-0", 500e-6);  // Now 115 of half a millisecond: more than enough.
-  EXPECT_EQ(rig.scheduler.worker(alice).processing_count, 115u);
-  EXPECT_NEAR(rig.scheduler.can_wait(alice), 0.040, 1e-9);
-  for (int i = 1; i < 58; ++i) rig.finish(alice, "t-" + std::to_string(i), 500e-6);
-  EXPECT_EQ(rig.scheduler.worker(alice).processing_count, 58u);
-  EXPECT_NEAR(rig.scheduler.can_wait(alice), 0.85 * 57.5 * 0.0007, 1e-9);
+  rig.finish(alice, "t-0", 500e-6);  // Now 143 of half a millisecond: more than enough.
+  EXPECT_EQ(rig.scheduler.worker(alice).processing_count, 143u);
+  EXPECT_NEAR(rig.scheduler.can_wait(alice), 0.050, 1e-9);
+  for (int i = 1; i < 72; ++i) rig.finish(alice, "t-" + std::to_string(i), 500e-6);
+  EXPECT_EQ(rig.scheduler.worker(alice).processing_count, 72u);
+  EXPECT_NEAR(rig.scheduler.can_wait(alice), 0.85 * 71.5 * 0.0007, 1e-9);
 }
 
 // So many tasks that a worker gets all of them at once.

@@ -395,4 +395,26 @@ std::string_view Reader::skip() {
   return {begin, static_cast<std::size_t>(next_ - begin)};
 }
 
+bool Reader::skip_flat_array() {
+  if (next_ == end_ || (head() & 0xf0) != 0x90) return false;
+  const char* at = next_ + 1;
+  for (int left = head() & 0x0f; left > 0; --left) {
+    if (at == end_) return false;
+    const auto first = static_cast<std::uint8_t>(*at);
+    std::ptrdiff_t size = 1;
+    if ((first & 0xe0) == 0xa0)
+      size = 1 + (first & 0x1f);
+    else if (first == 0xd9 && end_ - at >= 2)
+      size = 2 + static_cast<std::uint8_t>(at[1]);
+    else if (first == 0xcc || first == 0xcd)
+      size = first == 0xcc ? 2 : 3;
+    else if (first >= 0x80)
+      return false;
+    if (size > end_ - at) return false;
+    at += size;
+  }
+  next_ = at;
+  return true;
+}
+
 }  // namespace rask::wire

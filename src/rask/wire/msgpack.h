@@ -249,6 +249,9 @@ class Reader {
 
   // Walks over one whole value and gives its bytes.
   std::string_view skip();
+  // Skips an array of short texts and small numbers, as collections name their tasks, and says
+  // true; anything else stays and gives false.
+  bool skip_flat_array();
   // The bytes from where `before`, a copy of this reader, stood. Empty after a failure.
   std::string_view since(const Reader& before) const {
     return failed_ ? std::string_view{}

@@ -242,6 +242,29 @@ TEST(Reader, skips_any_depth) {
   EXPECT_EQ(Reader{deep}.skip().size(), deep.size());
 }
 
+TEST(Reader, flat_arrays_are_skipped_as_any_value_and_all_else_stays) {
+  const auto skips = [](const std::string& bytes) {
+    Reader quick{bytes};
+    Reader slow{bytes};
+    if (!quick.skip_flat_array()) {
+      EXPECT_TRUE(quick.ok());
+      EXPECT_EQ(quick.skip(), slow.skip()) << "it stood where it was";
+      return false;
+    }
+    EXPECT_EQ(quick.since(Reader{bytes}), slow.skip());
+    return true;
+  };
+  const std::string name(200, 'n');
+  const std::string key = std::string{"\x94\xa1x\xd9\xc8"} + name + "\xcc\xff\xcd\x01\x02";
+  EXPECT_TRUE(skips(key));
+  EXPECT_TRUE(skips(key + "and more"));
+  EXPECT_TRUE(skips("\x90"));
+  for (std::size_t size = 0; size < key.size(); ++size) EXPECT_FALSE(skips(key.substr(0, size)));
+  for (const std::string other : {"\x92\x01\x91\x01", "\x91\xc0", "\x91\xff", "\x81\x01\x02",
+                                  "\xa1x", "\x91\xc4\x01x", "\x91\x80", "\x91\xc1"})
+    EXPECT_FALSE(skips(other));
+}
+
 TEST(Reader, the_byte_that_means_nothing_fails) {
   Reader reader{"\xc1"};
   EXPECT_EQ(reader.peek(), Type::none);
