@@ -217,14 +217,22 @@ TEST(Saturation, the_last_tiny_tasks_are_dealt_out_fewer_and_fewer_at_a_time) {
   EXPECT_LE(on(bob), 32);
 }
 
-TEST(Saturation, a_python_worker_holds_more_of_what_it_needs_time_around) {
+// A Python worker that holds as many as it may of tasks that take half a millisecond.
+struct Filled {
   Rig rig{own_rule()};
-  const auto alice = rig.add_worker("alice", 1, runs_python);
-  const Map map{1000};
-  rig.update_graph(map.tasks, map.wanted, of_python);
+  WorkerId alice = rig.add_worker("alice", 1, runs_python);
+  Map map{1000};
+  Filled() {
+    rig.update_graph(map.tasks, map.wanted, of_python);
+    rig.finish(alice, "t-0", 500e-6);
+  }
+};
+
+TEST(Saturation, a_python_worker_holds_more_of_what_it_needs_time_around) {
+  Filled filled;
+  const auto& map = filled.map;
   // Half a millisecond each and 0.2 around it: the 143rd fills 100 ms.
-  rig.finish(alice, "t-0", 500e-6);
-  EXPECT_EQ(rig.scheduler.worker(alice).processing_count, 143u);
+  EXPECT_EQ(filled.rig.scheduler.worker(filled.alice).processing_count, 143u);
   Rig other{own_rule()};
   const auto native = other.add_worker("native", 1);
   other.update_graph(map.tasks, map.wanted);
@@ -233,11 +241,8 @@ TEST(Saturation, a_python_worker_holds_more_of_what_it_needs_time_around) {
 }
 
 TEST(Saturation, tasks_that_have_seceded_take_no_room_from_short_ones) {
-  Rig rig{own_rule()};
-  const auto alice = rig.add_worker("alice", 1, runs_python);
-  const Map map{1000};
-  rig.update_graph(map.tasks, map.wanted, of_python);
-  rig.finish(alice, "t-0", 500e-6);
+  Filled filled;
+  auto& [rig, alice, map] = filled;
   for (int i = 1; i <= 72; ++i) {
     protocol::LongRunning seceded;
     seceded.key = Key{"t-" + std::to_string(i)};

@@ -19,16 +19,14 @@ constexpr std::int64_t kTinyTasksMax = 2000;  // for each thread
 constexpr double kTinyNbytesMax = 64 * 1024;
 constexpr double kSure = 0.85;  // Of what its pace promises.
 constexpr Seconds kWaitMax = 0.050;
-constexpr Seconds kWaitWhileOthersIdle = 0.005;
-constexpr Seconds kWaitWhileAwaited = 0.005;
+constexpr Seconds kWaitShort = 0.005;  // While another is idle, or a client waits.
 constexpr std::uint32_t kFewWanted = 16;
+constexpr std::size_t kLooks = 64;  // at what a worker has to do
 constexpr Seconds kAroundTaskMax = 0.005;
 constexpr int kPaceTasks = 4;              // To tell it from,
 constexpr Seconds kPaceSpan = 0.004;       // in so long a time at least: messages come in heaps.
 constexpr std::int64_t kStickyTasks = 16;  // for each thread: at most this many in a row
 constexpr Seconds kStickyWork = 0.0005;    // and no more expected work than this
-
-constexpr std::size_t kLooks = 64;  // at what a worker has to do
 }  // namespace
 
 bool State::queuing() const {
@@ -85,15 +83,15 @@ Seconds State::can_wait(const Worker& worker) const {
     known += std::max(0.0, prefixes[prefix].duration_average) * count;
   const auto each = (known / static_cast<double>(processing) + worker.pace.around_task) /
                     static_cast<double>(nthreads);
-  const auto most = has_awaited(worker) ? kWaitWhileAwaited : kWaitMax;
-  const auto enough =
-      std::min(kSure * (static_cast<double>(processing - nthreads) + 0.5) * each, most);
+  const auto enough = kSure * (static_cast<double>(processing - nthreads) + 0.5) * each;
   const auto has_nothing_to_do = [this](std::uint32_t number) {
     const auto& other = *workers[number];
     return other.info.runs_python && std::int64_t{other.processing.size()} < other.info.nthreads;
   };
-  if (std::ranges::none_of(idle, has_nothing_to_do)) return enough;
-  return has_news_for_others(worker) ? 0 : std::min(enough, kWaitWhileOthersIdle);
+  const bool others_idle = std::ranges::any_of(idle, has_nothing_to_do);
+  if (others_idle && has_news_for_others(worker)) return 0;
+  if (enough <= kWaitShort) return enough;
+  return others_idle || has_awaited(worker) ? kWaitShort : std::min(enough, kWaitMax);
 }
 
 // Whether what it says next may give others work, as far as a short look tells.
